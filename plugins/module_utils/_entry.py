@@ -1,0 +1,91 @@
+# Copyright (c) the dbre.rds_encryption contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: names and behaviour may change in any release.
+
+"""The one place where a module's ``run(context)`` meets Ansible.
+
+A module file holds ``ARGUMENT_SPEC``, optionally ``ARGUMENT_RULES`` (``mutually_exclusive``, ...), ``run(context) -> result`` and
+``main()``. ``main()`` serves the module on any host; the action plugin of the same name calls the same ``run`` inside the
+controller, which is several times cheaper and shows progress lines at once.
+"""
+
+from __future__ import annotations
+
+from ansible_collections.amazon.aws.plugins.module_utils.botocore import boto3_conn, get_aws_connection_info
+from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
+
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.clock import Clock
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import EncryptionError
+
+try:
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    AWS_ERRORS: tuple = (BotoCoreError, ClientError)
+except ImportError:  # AnsibleAWSModule reports the missing library in words
+    AWS_ERRORS = ()
+
+
+class Context:
+    """What a ``run`` may know of its caller: parameters, modes, clients, and a voice.
+
+    :param connection: an object with ``params`` and ``fail_json`` as amazon.aws's connection helpers want it.
+    :param progress: called with one line of text whenever something worth telling moves.
+    :param mask: called with each secret that was read at run time, so that no output can show it.
+    """
+
+    def __init__(self, params, *, check_mode, diff_mode, connection, progress, warn, mask, clock=None):
+        self.params = params
+        self.check_mode = check_mode
+        self.diff_mode = diff_mode
+        self.progress = progress
+        self.warn = warn
+        self.mask = mask
+        self.clock = clock or Clock()
+        self._connection = connection
+
+    def client(self, service: str, **extra):
+        """A boto3 client made from the amazon.aws connection options; ``extra`` goes to botocore (``config``, ...)."""
+        region, endpoint_url, kwargs = get_aws_connection_info(self._connection)
+        return boto3_conn(
+            self._connection, conn_type="client", resource=service, region=region, endpoint=endpoint_url, **{**kwargs, **extra}
+        )
+
+
+def aws_failure(error) -> dict:
+    """The ``fail_json`` arguments for an AWS error that nothing closer to the call put into words."""
+    response = getattr(error, "response", None) or {}
+    code = response.get("Error", {}).get("Code")
+    operation = getattr(error, "operation_name", None)
+    hint = "Next: correct the cause named above and run again; the run goes on where it stopped."
+    if code and ("AccessDenied" in code or "Unauthorized" in code):
+        hint = f"Next: allow rds:{operation} (see docs/iam.md for the complete policy) and run again."
+    return dict(msg=f"AWS refused {operation or 'a call'}: {error}. {hint}", error_code=code, operation=operation)
+
+
+def module_main(argument_spec: dict, run, **rules) -> None:
+    """Run a module in its own process.
+
+    :param argument_spec: the module's own options; amazon.aws's connection options are added.
+    :param run: ``run(context) -> result dict``.
+    :param rules: ``mutually_exclusive``, ``required_together``, ... as AnsibleModule takes them.
+    """
+    module = AnsibleAWSModule(argument_spec=argument_spec, supports_check_mode=True, **rules)
+    context = Context(
+        module.params,
+        check_mode=module.check_mode,
+        diff_mode=module._diff,
+        connection=module,
+        progress=lambda line: None,
+        warn=module.warn,
+        mask=module._module.no_log_values.add,
+    )
+    try:
+        result = run(context)
+    except EncryptionError as e:
+        module.fail_json(msg=str(e), **e.facts)
+    except AWS_ERRORS as e:
+        module.fail_json(**aws_failure(e))
+    else:
+        module.exit_json(**result)

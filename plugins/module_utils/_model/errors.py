@@ -1,0 +1,46 @@
+# Copyright (c) the dbre.rds_encryption contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: names and behaviour may change in any release.
+
+"""The collection's exceptions: every message an operator reads is built here, in one shape."""
+
+from __future__ import annotations
+
+
+class EncryptionError(Exception):
+    """A refusal or a failure, in words for the person on call.
+
+    :param problem: what was tried on which resource, and what came of it (one sentence, names included).
+    :param done: what has and has not been changed so far (one sentence), if anything can be said.
+    :param next_step: what the operator should do now, with the command where there is one.
+    :param facts: data for machines (no secrets); becomes part of the module's result.
+    """
+
+    def __init__(self, problem: str, done: str | None = None, next_step: str | None = None, **facts):
+        super().__init__(problem)
+        self.problem = problem
+        self.done = done
+        self.next_step = next_step
+        self.facts = facts
+
+    def __str__(self) -> str:
+        text = self.problem
+        if self.done:
+            text += f" State: {self.done}"
+        if self.next_step:
+            text += f" Next: {self.next_step}"
+        return text
+
+
+class RefusedError(EncryptionError):
+    """Asked for something that the laws or RDS do not allow; nothing was changed."""
+
+
+class TerminalStateError(EncryptionError):
+    """A resource went into a state that no wait can cure."""
+
+
+class WaitTimeoutError(EncryptionError):
+    """A wait reached its limit, or nothing moved for too long; running again goes on from here."""
