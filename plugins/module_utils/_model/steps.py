@@ -1,0 +1,66 @@
+# Copyright (c) the dbre.rds_encryption contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: names and behaviour may change in any release.
+
+"""Plans are data: stages of steps, printed by check mode, executed by ``_run.apply``, asserted by tests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Step:
+    """One change of one resource.
+
+    :param action: the AWS operation (``CopyDBSnapshot``), or ``Rename`` for ModifyDBInstance with a new identifier, or
+        ``WaitUntilReady``, which changes nothing.
+    :param resource: the identifier that the resource has before the step.
+    :param what: the step in words, for the plan.
+    :param parameters: of the AWS operation, without the identifier for ModifyDBInstance and its like; never secrets.
+    :param resource_id: the ``DbiResourceId`` of the instance, where it exists already: steps are keyed on it, not on names.
+    :param replan: later steps of this plan rest on an assumed outcome of this one; read and plan anew after it.
+    """
+
+    action: str
+    resource: str
+    what: str
+    parameters: dict = field(default_factory=dict)
+    resource_id: str | None = None
+    replan: bool = False
+
+    @property
+    def mutates(self) -> bool:
+        return self.action != "WaitUntilReady"
+
+    def to_dict(self) -> dict:
+        return {"action": self.action, "resource": self.resource, "what": self.what}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What should happen: steps of one stage are started together and awaited together; stages follow each other.
+
+    :param remarks: things that the operator should know and that need no step.
+    """
+
+    stages: tuple[tuple[Step, ...], ...] = ()
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def steps(self) -> list[Step]:
+        return [step for stage in self.stages for step in stage]
+
+    @property
+    def changes(self) -> bool:
+        return any(step.mutates for step in self.steps)
+
+    def to_list(self) -> list[dict]:
+        return [step.to_dict() for step in self.steps if step.mutates]
+
+
+def stages(*groups) -> tuple[tuple[Step, ...], ...]:
+    """The non-empty groups of steps, in order."""
+    return tuple(tuple(group) for group in groups if group)

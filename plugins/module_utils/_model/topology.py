@@ -1,0 +1,299 @@
+# Copyright (c) the dbre.rds_encryption contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: names and behaviour may change in any release.
+
+"""A source, its replicas and what replaces them, found again at any point of a run.
+
+Everything is read from identifiers, replication links, tags and ``DbiResourceId`` (law 3). Identifiers move during a run and links to
+them may lag behind a rename (AWS: "Renaming a DB instance"), so an instance is recognised by its resource id and its tags first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.names import (
+    TAG_CUT_OVER_AT,
+    TAG_FENCE_ID,
+    TAG_FENCED,
+    TAG_NAME,
+    TAG_PREFIX,
+    TAG_ROLE,
+    TAG_SOURCE_RESOURCE_ID,
+    TAG_TARGET_RESOURCE_ID,
+    tags_of,
+)
+
+ROLE_SOURCE = "source"
+ROLE_TARGET = "target"
+ROLE_REPLICA = "replica"
+ROLE_SNAPSHOT = "snapshot"
+ROLE_COPY = "copy"
+
+
+def is_encrypted(described: dict) -> bool:
+    """Whether the storage is encrypted, by a KMS key or by an AWS-owned one (botocore: ``StorageEncryptionType``)."""
+    return bool(described.get("StorageEncrypted")) or described.get("StorageEncryptionType", "none") not in (None, "none")
+
+
+def is_replica(described: dict) -> bool:
+    """Whether the instance is a read replica of another instance or cluster."""
+    return bool(described.get("ReadReplicaSourceDBInstanceIdentifier") or described.get("ReadReplicaSourceDBClusterIdentifier"))
+
+
+@dataclass(frozen=True)
+class Prefixes:
+    """How the two sides are named while they are kept apart."""
+
+    old: str = "old-"
+    new: str = "new-"
+
+
+@dataclass(frozen=True)
+class Member:
+    """One instance of a topology: its name, and the descriptions of both sides (``DBInstance`` shapes) as far as they exist."""
+
+    name: str
+    level: int
+    parent: str | None
+    source: dict | None
+    target: dict | None
+    prefixes: Prefixes
+
+    @property
+    def old_name(self) -> str:
+        return self.prefixes.old + self.name
+
+    @property
+    def new_name(self) -> str:
+        return self.prefixes.new + self.name
+
+    @property
+    def is_primary(self) -> bool:
+        return self.level == 0
+
+    @property
+    def source_identifier(self) -> str | None:
+        return self.source["DBInstanceIdentifier"] if self.source else None
+
+    @property
+    def target_identifier(self) -> str:
+        """Today's identifier of the target; the one it will be restored under while it does not exist."""
+        return self.target["DBInstanceIdentifier"] if self.target else self.new_name
+
+    @property
+    def fenced_by_name(self) -> bool:
+        return self.source_identifier == self.old_name
+
+    @property
+    def cut_over(self) -> bool:
+        return bool(self.target) and self.target["DBInstanceIdentifier"] == self.name
+
+
+@dataclass(frozen=True)
+class Topology:
+    """Everything that moves as one; ``members`` holds the primary first, then replicas by level and name."""
+
+    name: str
+    prefixes: Prefixes
+    members: tuple[Member, ...] = ()
+    problems: tuple[str, ...] = ()
+    skip_reason: str | None = None
+    source_tags: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def primary(self) -> Member | None:
+        return self.members[0] if self.members else None
+
+    @property
+    def replicas(self) -> tuple[Member, ...]:
+        return self.members[1:]
+
+    @property
+    def fence_id(self) -> str | None:
+        """The id of the fence in force: only a source that no longer answers under its name is fenced."""
+        primary = self.primary
+        return self.source_tags.get(TAG_FENCE_ID) if primary and primary.fenced_by_name else None
+
+    @property
+    def fenced(self) -> bool:
+        """Whether the fence in force was completed (renamed and restarted), not only begun."""
+        return bool(self.fence_id) and self.source_tags.get(TAG_FENCED, "").startswith(self.fence_id + " ")
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is left to do: every member cut over, and the target free of the collection's tags."""
+        return (
+            bool(self.members)
+            and all(m.cut_over for m in self.members if m.source)
+            and TAG_CUT_OVER_AT in self.source_tags
+            and not any(key.startswith(TAG_PREFIX) for m in self.members if m.target for key in tags_of(m.target))
+        )
+
+
+class Listing:
+    """All instances of a region, indexed by what a topology is found by."""
+
+    def __init__(self, instances: Iterable[dict]):
+        self.instances = list(instances)
+        self.by_name = {i["DBInstanceIdentifier"].lower(): i for i in self.instances}
+        self.by_resource_id = {i["DbiResourceId"]: i for i in self.instances}
+
+    def tagged(self, name: str, role: str) -> list[dict]:
+        """Instances that carry this name and role, leaving out those whose tags were copied from another instance."""
+        found = []
+        for instance in self.instances:
+            tags = tags_of(instance)
+            if tags.get(TAG_NAME) != name or tags.get(TAG_ROLE) != role:
+                continue
+            if role == ROLE_SOURCE and tags.get(TAG_SOURCE_RESOURCE_ID) != instance["DbiResourceId"]:
+                continue
+            found.append(instance)
+        return found
+
+
+def find_topology(asked: str, listing: Listing, prefixes: Prefixes) -> Topology:
+    """The topology that an inventory host means, whatever its members are called at this moment.
+
+    :param asked: the host's name: a source's name, or its ``old-``/``new-`` identifier, or a replica's.
+    :return: a topology; ``problems`` says why it cannot be worked on, ``skip_reason`` why there is nothing to do with this host.
+    """
+    asked = asked.lower()
+    holder = listing.by_name.get(asked)
+    name = asked
+    if holder:
+        tags = tags_of(holder)
+        name = tags.get(TAG_NAME, asked)
+        if tags.get(TAG_ROLE) == ROLE_REPLICA or is_replica(holder):
+            parent = holder.get("ReadReplicaSourceDBInstanceIdentifier") or holder.get("ReadReplicaSourceDBClusterIdentifier")
+            return Topology(name, prefixes, skip_reason=f"{asked} is a read replica of {parent}: it moves with its source.")
+    source, problems = _find_source(name, listing)
+    if source is None:
+        serving = listing.by_name.get(name)
+        if serving is not None and is_encrypted(serving):
+            return _described(name, prefixes, source=None, target=serving, listing=listing)
+        return Topology(name, prefixes, problems=tuple(problems) or (_unknown(name, listing, prefixes),))
+    if problems:
+        return Topology(name, prefixes, problems=tuple(problems))
+    return _described(name, prefixes, source=source, target=_find_target(name, source, listing), listing=listing)
+
+
+def _unknown(name: str, listing: Listing, prefixes: Prefixes) -> str:
+    text = f"There is no DB instance {name} in this region and account, and none whose tags say that it was {name}."
+    if prefixes.old + name in listing.by_name:
+        text += f" {prefixes.old}{name} exists, but this collection did not rename it: give it its name back first if it is the one."
+    return text
+
+
+def _find_source(name: str, listing: Listing) -> tuple[dict | None, list[str]]:
+    serving = listing.by_name.get(name)
+    tagged = [i for i in listing.tagged(name, ROLE_SOURCE) if not is_encrypted(i)]
+    if serving is not None and not is_encrypted(serving):
+        # Whoever holds the name unencrypted is what applications write to; an earlier old- instance must not be taken for it.
+        return serving, []
+    if len(tagged) > 1:
+        names = ", ".join(sorted(i["DBInstanceIdentifier"] for i in tagged))
+        return None, [f"More than one instance carries the tags of {name}'s source ({names}): remove {TAG_PREFIX}* tags from all but the right one."]
+    if tagged and serving is not None:
+        # The name is held by an encrypted instance: the tagged one is its source only if the tags say so.
+        tags = tags_of(tagged[0])
+        known = {tags.get(TAG_TARGET_RESOURCE_ID)}
+        ours = tags_of(serving).get(TAG_SOURCE_RESOURCE_ID) == tagged[0]["DbiResourceId"]
+        if serving["DbiResourceId"] not in known and not ours:
+            return None, []
+    return (tagged[0] if tagged else None), []
+
+
+def _find_target(name: str, source: dict, listing: Listing) -> dict | None:
+    source_tags = tags_of(source)
+    by_id = listing.by_resource_id.get(source_tags.get(TAG_TARGET_RESOURCE_ID, ""))
+    candidates = [
+        i
+        for i in listing.tagged(name, ROLE_TARGET)
+        if tags_of(i).get(TAG_SOURCE_RESOURCE_ID) == source["DbiResourceId"]
+        and tags_of(i).get(TAG_FENCE_ID) == source_tags.get(TAG_FENCE_ID)
+    ]
+    if candidates:
+        return candidates[0]
+    return by_id if by_id is not None and is_encrypted(by_id) else None
+
+
+def _described(name: str, prefixes: Prefixes, *, source: dict | None, target: dict | None, listing: Listing) -> Topology:
+    members = [Member(name, 0, None, source, target, prefixes)]
+    source_side = _replicas_below(source, name, prefixes, listing) if source else []
+    target_side = {n: i for n, _level, _parent, i in _replicas_below(target, name, prefixes, listing)} if target else {}
+    for replica_name, level, parent, instance in source_side:
+        members.append(Member(replica_name, level, parent, instance, target_side.pop(replica_name, None), prefixes))
+    if source is None and target is not None:
+        for replica_name, level, parent, instance in _replicas_below(target, name, prefixes, listing):
+            members.append(Member(replica_name, level, parent, None, instance, prefixes))
+    return Topology(name, prefixes, members=tuple(members), source_tags=tags_of(source) if source else {})
+
+
+def plain_name(identifier: str, prefixes: Prefixes) -> str:
+    """An identifier without the prefix that a run gave it."""
+    for prefix in (prefixes.old, prefixes.new):
+        if prefix and identifier.startswith(prefix):
+            return identifier[len(prefix) :]
+    return identifier
+
+
+def _replicas_below(root: dict, root_name: str, prefixes: Prefixes, listing: Listing) -> list[tuple[str, int, str, dict]]:
+    """(name, level, parent's name, description) of all in-region replicas below an instance, nearest first.
+
+    Links name identifiers and may lag behind a rename, so a link counts for any identifier that the parent has or had in this run;
+    an encrypted instance never replicates from an unencrypted one or the reverse, which tells both sides apart (RDS guide: Encryption).
+    """
+    found: list[tuple[str, int, str, dict]] = []
+    seen = {root["DbiResourceId"]}
+    level_parents = [(root, root_name)]
+    level = 0
+    while level_parents:
+        level += 1
+        next_parents = []
+        for parent, parent_name in level_parents:
+            aliases = {parent["DBInstanceIdentifier"], parent_name, prefixes.old + parent_name, prefixes.new + parent_name}
+            listed = set(parent.get("ReadReplicaDBInstanceIdentifiers") or [])
+            for instance in sorted(listing.instances, key=lambda i: i["DBInstanceIdentifier"]):
+                linked = instance.get("ReadReplicaSourceDBInstanceIdentifier") in aliases or instance["DBInstanceIdentifier"] in listed
+                if instance["DbiResourceId"] in seen or not linked or is_encrypted(instance) != is_encrypted(root):
+                    continue
+                seen.add(instance["DbiResourceId"])
+                replica_name = _member_name(instance, root, prefixes)
+                found.append((replica_name, level, parent_name, instance))
+                next_parents.append((instance, replica_name))
+        level_parents = next_parents
+    return found
+
+
+def _member_name(instance: dict, root: dict, prefixes: Prefixes) -> str:
+    tags = tags_of(instance)
+    if TAG_NAME in tags:
+        return tags[TAG_NAME]
+    identifier = instance["DBInstanceIdentifier"]
+    # An untagged replica of an untouched source is simply called what it is called, even if that begins with a prefix.
+    touched = bool(tags_of(root).get(TAG_FENCE_ID))
+    return plain_name(identifier, prefixes) if touched else identifier
+
+
+def cross_region_replicas(source: dict) -> list[str]:
+    """The ARNs among a source's replicas: those of other regions are listed by ARN (botocore: ReadReplicaDBInstanceIdentifiers)."""
+    return [r for r in source.get("ReadReplicaDBInstanceIdentifiers") or [] if r.startswith("arn:")]
+
+
+def source_tags_for(member: Member, fence_id: str) -> dict[str, str]:
+    """The tags that mark a member of the source side at fencing."""
+    return {
+        TAG_NAME: member.name,
+        TAG_ROLE: ROLE_SOURCE if member.is_primary else ROLE_REPLICA,
+        TAG_SOURCE_RESOURCE_ID: member.source["DbiResourceId"],
+        TAG_FENCE_ID: fence_id,
+    }
+
+
+def target_tags_for(name: str, role: str, source: dict, fence_id: str) -> dict[str, str]:
+    """The tags that mark an instance, snapshot or copy as made by a run from this source under this fence."""
+    return {TAG_NAME: name, TAG_ROLE: role, TAG_SOURCE_RESOURCE_ID: source["DbiResourceId"], TAG_FENCE_ID: fence_id}
