@@ -1,0 +1,91 @@
+# Every target works on a bare clone, with nothing run before it: it makes what it needs first, and only once.
+# Needs: root or the same rights, Debian 12 or similar, python3 >= 3.11, make, git, apt-get, and the internet for the first set-up.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+SHELL := /bin/sh
+
+VENV := .venv
+PY := $(VENV)/bin/python
+READY := $(VENV)/.ready
+DATABASES := .cache/databases
+UV := 0.13.9
+
+# Scripts of a virtual environment hold absolute paths: after the checkout was moved or copied, the environment is made anew.
+ifneq ($(shell cat $(READY) 2>/dev/null),$(CURDIR))
+$(shell rm -f $(READY))
+endif
+
+# The environment's own collections, and the checkout that is linked among them, come before any copy in ~/.ansible/collections.
+RUN = ANSIBLE_COLLECTIONS_PATH="$$(echo "$(CURDIR)"/$(VENV)/lib/python3*/site-packages)" PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
+
+.PHONY: help
+help: ## list the targets
+	@sed -n 's/^\([a-z][a-z-]*\):[^#]*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '  %-11s %s\n' "$$name" "$$text"; done
+
+.PHONY: setup
+setup: $(READY) $(DATABASES)/.ready ## make .venv and fetch the database servers (into .cache/databases)
+
+$(READY): export PIP_DISABLE_PIP_VERSION_CHECK := 1
+$(READY): export PIP_ROOT_USER_ACTION := ignore
+$(READY): requirements-dev.txt tools/get_collections.py
+	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11) and "python3 is older than 3.11")'
+	@python3 -c 'import ensurepip, venv' 2>/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends python3-venv; }
+	python3 -m venv --clear $(VENV)
+	$(PY) -m pip -q install uv==$(UV)
+	$(VENV)/bin/uv pip install -q --python $(PY) pip -r requirements-dev.txt
+	$(PY) tools/get_collections.py
+	@printf '%s\n' '$(CURDIR)' >$@
+
+$(DATABASES)/.ready: tools/get_databases.sh
+	sh tools/get_databases.sh
+	@touch $@
+
+.PHONY: lint
+lint: $(READY) ## yamllint, ansible-lint (production profile), ruff, shellcheck, changelog and documentation
+	$(RUN) yamllint --strict .
+	$(RUN) ruff check --quiet .
+	$(RUN) shellcheck --severity=style $$(git ls-files -co --exclude-standard '*.sh' .ci/run)
+	$(RUN) antsibull-changelog lint
+	$(RUN) ansible-lint --strict --quiet
+	$(RUN) antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs=all .
+
+.PHONY: sanity
+sanity: $(READY) ## ansible-test sanity, all tests
+	$(RUN) tools/ansible-test.sh sanity
+
+.PHONY: unit
+unit: $(READY) ## unit tests: no network, no servers
+	$(RUN) python -m pytest -q tests/unit
+
+# The folders of tests that need the lab, as far as they exist.
+LAB_TESTS = $(wildcard tests/lab tests/database tests/scenarios)
+
+.PHONY: lab-tests
+lab-tests: setup ## the playbooks, modules and the lab itself, against real database servers
+	$(RUN) python -m pytest -q --timeout=600 $(or $(LAB_TESTS),$(error there are no lab tests: tests/lab, tests/database, tests/scenarios))
+
+.PHONY: molecule
+molecule: setup ## the roles, by molecule, against the lab
+	cd extensions && $(RUN) molecule test --all
+
+.PHONY: artifact
+artifact: $(READY) ## build the collection, install it elsewhere, run it by FQCN
+	$(RUN) tools/check_artifact.sh
+
+.PHONY: test
+test: setup ## everything above; goes on after a failure and ends with a summary
+	@$(RUN) python tools/stages.py lint sanity unit lab-tests molecule artifact
+
+.PHONY: rehearse
+rehearse: setup ## encrypt a fleet of real servers in the lab, twice, under the eyes of a writing application
+	$(RUN) python tools/rehearse.py
+
+.PHONY: release
+release: $(READY) ## write the changelog of galaxy.yml's version and build dist/*.tar.gz
+	$(RUN) antsibull-changelog release
+	$(RUN) ansible-galaxy collection build --force --output-path dist
+
+.PHONY: clean
+clean: ## remove all that the targets have made
+	rm -rf $(VENV) .cache .ansible dist site tests/output .pytest_cache .ruff_cache .hypothesis
