@@ -81,6 +81,12 @@ test: setup ## everything above; goes on after a failure and ends with a summary
 rehearse: setup ## encrypt a fleet of real servers in the lab, twice, under the eyes of a writing application
 	$(RUN) python tools/rehearse.py
 
+# Pages that are made from the code: each tools/NAME_page.py writes its own, and a unit test fails when one is stale.
+.PHONY: docs
+docs: $(READY) ## write the generated pages anew and check the documentation
+	for page in $(wildcard tools/*_page.py); do $(RUN) python $$page || exit 1; done
+	$(RUN) antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs=all .
+
 .PHONY: release
 release: $(READY) ## write the changelog of galaxy.yml's version and build dist/*.tar.gz
 	$(RUN) antsibull-changelog release
