@@ -1,0 +1,306 @@
+# Copyright (c) the dbre.rds_encryption contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: names and behaviour may change in any release.
+
+"""One MySQL or MariaDB server over PyMySQL: connect, ask, tell. What to say is decided elsewhere."""
+
+from __future__ import annotations
+
+import os
+import time
+import traceback
+
+from ansible.module_utils.basic import missing_required_lib
+
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import EncryptionError
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.mysql_server import ServerFacts, StatementError, facts_from
+
+try:
+    import pymysql
+    import pymysql.cursors
+
+    PYMYSQL_IMPORT_ERROR = None
+except ImportError:
+    pymysql = None
+    PYMYSQL_IMPORT_ERROR = traceback.format_exc()
+
+# Client errors that a name not yet in DNS, a closed port or a server that is just starting cause; the login was not looked at.
+_NOT_REACHED = frozenset({2002, 2003, 2005, 2013, 2055, 1040, 1053, 3159})
+_LOST = frozenset({2006, 2013, 2014, 2055, 0})
+_TLS_REQUIRED = 3159
+_SECONDS_BETWEEN_ATTEMPTS = 1.0
+
+_HINTS = {
+    1044: "the login lacks a right on that schema",
+    1045: "wrong user or password, or the account requires TLS or another host; it is not tried again, so that the account is not locked",
+    1049: "no such schema",
+    1130: "no account of the server fits this client's address",
+    1251: "the account's plugin needs a newer client",
+    1524: "the account's authentication plugin is not active on the server",
+    1698: "the account logs in by socket or certificate, not by password",
+    1862: "the password has expired",
+    2003: "is the security group open for this machine, and is the instance available?",
+    2026: "TLS failed: does ca_cert hold the CA that signed the server's certificate?",
+    3118: "the account is locked",
+    3955: "the account is locked after failed logins",
+    4151: "the account is locked",
+}
+
+
+class Server:
+    """A connection that knows its server's :class:`ServerFacts`.
+
+    :param login: keyword arguments of ``pymysql.connect`` for place, user and password.
+    :param label: how messages call the server.
+    :param connect_timeout: seconds during which an unreachable server is tried again.
+    """
+
+    def __init__(self, login: dict, label: str, connect_timeout: float = 30):
+        if pymysql is None:
+            raise EncryptionError(missing_required_lib("PyMySQL"), exception=PYMYSQL_IMPORT_ERROR)
+        self.label = label
+        self._login = login
+        self._connect_timeout = connect_timeout
+        self._connection = None
+        self._oracle = False
+        self.round_trips = 0
+        self.facts: ServerFacts | None = None
+        self.instance = None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *unused):
+        self.close()
+
+    def close(self) -> None:
+        """Gone, without a complaint if the server was faster."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            try:
+                connection.close()
+            except pymysql.err.Error:
+                pass
+
+    def connect(self) -> "Server":
+        """Logged in, session settings made, facts read.
+
+        An unreachable server is tried again until ``connect_timeout`` (DNS lags after a rename); a refused login never is.
+        """
+        deadline = time.monotonic() + self._connect_timeout
+        tls = {}
+        while True:
+            remaining = deadline - time.monotonic()
+            try:
+                self._connection = pymysql.connect(
+                    charset="utf8mb4",
+                    autocommit=True,
+                    connect_timeout=max(1, min(10, int(remaining) or 1)),
+                    cursorclass=pymysql.cursors.DictCursor,
+                    program_name="dbre.rds_encryption",
+                    **{**self._login, **tls},
+                )
+                break
+            except pymysql.err.MySQLError as e:
+                code = _code(e)
+                if code == _TLS_REQUIRED and not tls and "ssl" not in self._login:
+                    tls = {"ssl": {"check_hostname": False, "verify_mode": "none"}}
+                    continue
+                if code not in _NOT_REACHED or time.monotonic() + _SECONDS_BETWEEN_ATTEMPTS >= deadline:
+                    raise self._login_failure(e) from None
+            except (OSError, ValueError, RuntimeError) as e:
+                raise StatementError(f"{self._where()}: connecting failed: {e}.", next_step="correct the connection options.") from None
+            time.sleep(_SECONDS_BETWEEN_ATTEMPTS)
+        self._begin_session()
+        return self
+
+    def reconnect(self) -> None:
+        """A fresh connection with the same login."""
+        self.close()
+        self.connect()
+
+    def rows(self, sql: str) -> list[dict]:
+        """All rows of one query, column names in lower case, byte strings that are text decoded."""
+        return [{name.lower(): _text(value) for name, value in row.items()} for row in self._send(sql)]
+
+    def execute(self, sql: str, secrets: tuple[str, ...] = (), oracle_mode: bool = False) -> list[dict]:
+        """The statement is carried out; rows of its first result, if any.
+
+        :param secrets: parts of the statement that no error message may show.
+        :param oracle_mode: MariaDB understands ``ON PACKAGE`` only while ``sql_mode`` contains ``ORACLE``.
+        """
+        if oracle_mode != self._oracle:
+            self._send(f"SET SESSION sql_mode = '{self._sql_mode()}{',ORACLE' if oracle_mode else ''}'")
+            self._oracle = oracle_mode
+        return self._send(sql, secrets)
+
+    def _send(self, sql: str, secrets: tuple[str, ...] = ()) -> list[dict]:
+        if self._connection is None:
+            raise StatementError(f"{self._where()}: not connected.", 2006)
+        self.round_trips += 1
+        try:
+            with self._connection.cursor() as cursor:
+                cursor.execute(sql)
+                rows = list(cursor.fetchall() or ())
+                while cursor.nextset():  # a CALL ends with an empty result of its own
+                    pass
+                return rows
+        except pymysql.err.MySQLError as e:
+            raise StatementError(f"{self._where()}: {_words(e, secrets)}", _code(e)) from None
+        except (OSError, UnicodeDecodeError) as e:
+            raise StatementError(f"{self._where()}: the connection failed: {type(e).__name__}", 2013) from None
+
+    def lost(self, error: StatementError) -> bool:
+        """Whether that error means that the connection, not the statement, is at fault."""
+        return error.code in _LOST
+
+    def _begin_session(self) -> None:
+        self._oracle = False
+        self.facts = None
+        first = self._send(
+            "SELECT CURRENT_USER() AS cu, @@version AS v, @@version_comment AS vc, @@global.read_only AS ro, CONNECTION_ID() AS id"
+        )[0]
+        user, _, host = _text(first["cu"]).rpartition("@")
+        self.facts = facts_from(
+            str(first["v"]),
+            str(first["vc"]),
+            label=self.label,
+            current_user=(user, host),
+            connection_id=int(first["id"]),
+            read_only=str(first["ro"]).upper() not in ("0", "OFF"),
+        )
+        asked = self._login.get("user")
+        if asked and user != asked:
+            raise StatementError(
+                f"{self._where()}: logged in as '{asked}', but the server took it for '{user}'@'{host}', an account that has other rights.",
+                next_step="an anonymous or more specific account stands in the way; drop or rename it, or connect from another address.",
+            )
+        self._send(f"SET SESSION sql_quote_show_create = 1, SESSION sql_mode = '{self._sql_mode()}'")
+        if self.facts.can("set_role_all"):
+            self._send("SET ROLE ALL")
+        if self.facts.can("hex_hash"):
+            self._send("SET SESSION print_identified_with_as_hex = 1")
+
+    def _sql_mode(self) -> str:
+        # Without it a GRANT to a name that does not exist would create an account without a password.
+        return "NO_AUTO_CREATE_USER" if self.facts.can("auto_creates_users") else ""
+
+    def _where(self) -> str:
+        place = self._login.get("unix_socket") or f"{self._login.get('host', 'localhost')}:{self._login.get('port', 3306)}"
+        return f"{self.label} ({place})"
+
+    def _login_failure(self, error) -> StatementError:
+        code = _code(error)
+        hint = _HINTS.get(code)
+        problem = f"{self._where()}: no login as '{self._login.get('user') or 'the user of the configuration file'}': {_words(error)}"
+        return StatementError(problem, code, next_step=f"{hint[0].upper()}{hint[1:]}." if hint else None)
+
+
+def login_arguments(options: dict, *, host, port, socket, user, password) -> dict:
+    """``pymysql.connect`` arguments of one connection dict after its login was chosen.
+
+    :raises EncryptionError: if a file that the options name is not there.
+    """
+    arguments: dict = {"unix_socket": socket} if socket else {"host": host, "port": int(port)}
+    if user is not None:
+        arguments["user"] = user
+    if password is not None:
+        arguments["password"] = password
+    for option in ("config_file", "ca_cert", "client_cert", "client_key"):
+        path = options.get(option)
+        if path and not os.path.exists(os.path.expanduser(path)):
+            raise EncryptionError(f"The file {path} given as {option} does not exist on this machine.", next_step=f"correct {option}.")
+    if options.get("config_file"):
+        arguments["read_default_file"] = os.path.expanduser(options["config_file"])
+    tls = {
+        name: os.path.expanduser(options[option])
+        for name, option in (("ca", "ca_cert"), ("cert", "client_cert"), ("key", "client_key"))
+        if options.get(option)
+    }
+    if tls:
+        tls["check_hostname"] = bool(options["check_hostname"]) if options.get("check_hostname") is not None else bool(tls.get("ca"))
+        arguments["ssl"] = tls
+    return arguments
+
+
+def look_at_sessions(server: Server) -> dict:
+    """The process list, prepared XA transactions and open InnoDB transactions, as ``sort_sessions`` takes them."""
+    blind = []
+    rows = server.rows("SHOW FULL PROCESSLIST")
+    prepared: list[str] = []
+    try:
+        prepared = [str(row["data"]).encode("unicode_escape").decode() for row in server.rows("XA RECOVER")]
+    except StatementError as e:
+        if server.lost(e):
+            raise
+        blind.append("prepared XA transactions (XA_RECOVER_ADMIN is missing)")
+    transactions: list[tuple[int, int]] = []
+    try:
+        transactions = [
+            (int(row["trx_mysql_thread_id"]), int(row["trx_rows_modified"]))
+            for row in server.rows("SELECT trx_mysql_thread_id, trx_rows_modified FROM information_schema.innodb_trx")
+        ]
+    except StatementError as e:
+        if server.lost(e):
+            raise
+        blind.append("open InnoDB transactions")
+    return dict(rows=rows, own_id=server.facts.connection_id, prepared=prepared, transactions=transactions, blind=tuple(blind))
+
+
+def kill_session(server: Server, session_id: int) -> None:
+    """That session is ended, by RDS's procedure, or by ``KILL`` on a server that has no such procedure."""
+    try:
+        server.execute(f"CALL mysql.rds_kill({int(session_id)})")
+    except StatementError as e:
+        if e.code != _NO_PROCEDURE:
+            raise
+        server.execute(f"KILL {int(session_id)}")
+
+
+def login_report(server: Server) -> dict:
+    """What a login can and a migration should know of the server: grants, readable account tables, remarkable content."""
+    account_table = "mysql.global_priv" if server.facts.can("account_json") else "mysql.user"
+    try:
+        server.rows(f"SELECT COUNT(*) AS n FROM {account_table}, mysql.db WHERE 1 = 0")
+        readable = True
+    except StatementError as e:
+        if server.lost(e):
+            raise
+        readable = False
+    return dict(
+        grants=[str(next(iter(row.values()))) for row in server.rows("SHOW GRANTS")],
+        account_tables_readable=readable,
+        foreign_engines=server.rows(
+            "SELECT table_schema AS s, engine AS e, COUNT(*) AS n FROM information_schema.tables WHERE table_type = 'BASE TABLE' AND engine IS NOT NULL"
+            " AND engine <> 'InnoDB' AND table_schema NOT IN ('mysql', 'sys', 'information_schema', 'performance_schema', 'innodb')"
+            " GROUP BY table_schema, engine ORDER BY table_schema, engine"
+        ),
+        event_scheduler=str(server.rows("SELECT @@global.event_scheduler AS v")[0]["v"]).upper(),
+        enabled_events=int(server.rows("SELECT COUNT(*) AS n FROM information_schema.events WHERE status = 'ENABLED'")[0]["n"]),
+    )
+
+
+_NO_PROCEDURE = 1305
+
+
+def _code(error) -> int:
+    return error.args[0] if error.args and isinstance(error.args[0], int) else 0
+
+
+def _words(error, secrets: tuple[str, ...] = ()) -> str:
+    """The server's text; of a statement with secrets only the part that cannot quote it."""
+    text = str(error.args[1]) if len(error.args) > 1 else str(error)
+    code = _code(error)
+    if secrets:
+        text = text.split(" near ")[0]
+        for secret in secrets:
+            text = text.replace(secret, "********")
+    return f"{text} (error {code})"
+
+
+def _text(value):
+    if isinstance(value, (bytes, bytearray)):
+        return bytes(value).decode("utf-8", errors="surrogateescape")
+    return value
