@@ -43,12 +43,14 @@ $(DATABASES)/.ready: tools/get_databases.sh
 
 .PHONY: lint
 lint: $(READY) ## yamllint, ansible-lint (production profile), ruff, shellcheck, changelog and documentation
-	$(RUN) yamllint --strict .
-	$(RUN) ruff check --quiet .
-	$(RUN) shellcheck --severity=style $$(git ls-files -co --exclude-standard '*.sh' .ci/run)
-	$(RUN) antsibull-changelog lint
-	$(RUN) ansible-lint --strict --quiet
-	$(RUN) antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs=all .
+	@failed=; try() { echo "$$*"; $(RUN) "$$@" || failed="$$failed $$1"; }; \
+	try yamllint --strict .; \
+	try ruff check --quiet --output-format concise .; \
+	try shellcheck $$(git ls-files -co --exclude-standard '*.sh' .ci/run); \
+	try antsibull-changelog lint; \
+	try ansible-lint --strict -q; \
+	try antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs=all .; \
+	test -z "$$failed" || { echo "lint:$$failed failed"; exit 1; }
 
 .PHONY: sanity
 sanity: $(READY) ## ansible-test sanity, all tests

@@ -43,7 +43,8 @@ def tracked_files() -> list[pathlib.Path]:
 
 # -- layers ----------------------------------------------------------------------------------------------------------------------------
 
-# module -> _entry -> {_plan, _run, _adapter} -> _model. A file imports its own layer or a lower one; the three in the middle never each other.
+# module -> _entry -> {_plan, _run, _adapter} -> _model. A file imports its own layer or a lower one; the three in the middle never
+# each other.
 LAYERS = (
     ("plugins/action/", "action", 6),
     ("plugins/modules/", "modules", 5),
@@ -58,8 +59,8 @@ LAYERS = (
 PURE = ("_model", "_plan")
 WITHOUT_CLOCK_OR_LIBRARY = (*PURE, "_run")
 OUTSIDE = {"boto3", "botocore", "pymysql", "psycopg2", "psycopg"}
-IMPURE = set("asyncio ctypes http io multiprocessing os pathlib random secrets select shutil socket sqlite3 ssl subprocess tempfile".split())
-IMPURE |= set("threading urllib uuid".split())
+IMPURE = set("asyncio ctypes http io multiprocessing os pathlib random secrets select shutil socket sqlite3 ssl subprocess".split())
+IMPURE |= set("tempfile threading urllib uuid".split())
 
 
 def layer_of(path: str) -> tuple[str, int] | None:
@@ -284,7 +285,8 @@ def test_roles_document_their_defaults():
     for role in roles():
         own = defaults(role)
         if role.name != BASE:
-            faults += [f"roles/{role.name}: {key} is an operator variable: its default belongs to roles/{BASE}" for key in own if key in base]
+            twice = sorted(set(own) & set(base))
+            faults += [f"roles/{role.name}: {key} is an operator variable: its default belongs to roles/{BASE}" for key in twice]
         # A phase role inherits the defaults of the base role, by its dependency on it.
         options = specification(role)
         faults += specification_faults(role.name, options, {**{key: base[key] for key in options if key in base}, **own})
@@ -305,8 +307,8 @@ def test_operator_variables_mean_the_same_in_every_role():
             for aspect in ("type", "elements", "choices", "default", "no_log"):
                 if option.get(aspect, NO_DEFAULT) != known[key].get(aspect, NO_DEFAULT):
                     faults.append(f"roles/{role.name}: {aspect} of {key} differs from roles/{BASE}")
-        dependencies = [entry["role"] if isinstance(entry, dict) else entry for entry in yaml_of(role / "meta" / "main.yml")["dependencies"]]
-        if f"dbre.rds_encryption.{BASE}" not in dependencies:
+        dependencies = yaml_of(role / "meta" / "main.yml")["dependencies"]
+        if f"dbre.rds_encryption.{BASE}" not in [entry["role"] if isinstance(entry, dict) else entry for entry in dependencies]:
             faults.append(f"roles/{role.name}: does not depend on dbre.rds_encryption.{BASE}")
         read = variables_read(role)
         faults += [f"roles/{role.name}: reads {key}, which its specification lacks" for key in sorted(read - set(options))]
