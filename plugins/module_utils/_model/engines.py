@@ -1,0 +1,151 @@
+# Copyright (c) the dbre.rds_encryption contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: names and behaviour may change in any release.
+
+"""What differs between RDS engines: one row per engine. An ``if engine ==`` anywhere else means that a column is missing here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+STRATEGY_ROLES = {"cold": "dbre.rds_encryption.cold"}
+
+
+@dataclass(frozen=True)
+class Engine:
+    """One RDS engine.
+
+    :param name: the ``Engine`` member of a described instance.
+    :param client: which SQL client speaks to it, or None when the collection works through the RDS API alone.
+    :param family: dialect of that client: ``mysql``, ``mariadb``, ``postgres`` or ``none``.
+    :param strategies: the strategies (keys of ``STRATEGY_ROLES``) that can encrypt it.
+    :param gp3_threshold_gib: from this size on gp3 takes Iops and StorageThroughput as parameters; below it RDS refuses them, even when
+        they equal the baseline that it reports (RDS User Guide: DB instance storage).
+    :param gp3_baseline: (Iops, throughput MiB/s) that RDS gives below the threshold, and at or above it.
+    :param storage_at_restore: False when storage may only be set by ModifyDBInstance (CloudFormation's RDS provider: SQL Server).
+    :param multi_az_at_restore: False when Multi-AZ may only be set by ModifyDBInstance (SQL Server: mirroring needs backups first).
+    :param iam_authentication: IAM database authentication exists, so that an explicit ``false`` is a legal parameter.
+    :param lifecycle_support: RDS Extended Support exists, so that ``EngineLifecycleSupport`` means something.
+    :param parameter_group_at_replica: CreateDBInstanceReadReplica takes DBParameterGroupName in the same region.
+    :param option_group_at_replica: CreateDBInstanceReadReplica takes an OptionGroupName that is not the source's.
+    :param replicas_per_source: how many replicas RDS allows per source.
+    :param replica_levels: how long a chain of replicas may be.
+    :param major_parts: how many leading numbers of EngineVersion name the major version.
+    """
+
+    name: str
+    client: str | None = None
+    family: str = "none"
+    strategies: tuple[str, ...] = ("cold",)
+    gp3_threshold_gib: int = 400
+    gp3_baseline: tuple[tuple[int, int], tuple[int, int]] = ((3000, 125), (12000, 500))
+    storage_at_restore: bool = True
+    multi_az_at_restore: bool = True
+    iam_authentication: bool = False
+    lifecycle_support: bool = False
+    parameter_group_at_replica: bool = False
+    option_group_at_replica: bool = True
+    replicas_per_source: int = 5
+    replica_levels: int = 1
+    default_port: int | None = None
+    major_parts: int = 2
+    supported: bool = True
+    unsupported_reason: str = ""
+
+    def takes_gp3_performance(self, size_gib: int | None) -> bool:
+        """Whether RDS accepts Iops and StorageThroughput for a gp3 volume of this size."""
+        return (size_gib or 0) >= self.gp3_threshold_gib
+
+    def gp3_default(self, size_gib: int | None) -> tuple[int, int]:
+        """(Iops, MiB/s) of a gp3 volume for which nothing was asked."""
+        return self.gp3_baseline[1 if self.takes_gp3_performance(size_gib) else 0]
+
+
+_MYSQL = Engine(
+    "mysql",
+    client="mysql",
+    family="mysql",
+    iam_authentication=True,
+    lifecycle_support=True,
+    replicas_per_source=15,
+    replica_levels=3,
+    default_port=3306,
+)
+_MARIADB = replace(_MYSQL, name="mariadb", family="mariadb", lifecycle_support=False)
+_POSTGRES = replace(_MYSQL, name="postgres", client="postgresql", family="postgres", default_port=5432, major_parts=1)
+_ORACLE = Engine("oracle-ee", gp3_threshold_gib=200, parameter_group_at_replica=True, default_port=1521)
+_SQLSERVER = Engine(
+    "sqlserver-ee",
+    gp3_threshold_gib=0,
+    gp3_baseline=((3000, 125), (3000, 125)),
+    storage_at_restore=False,
+    multi_az_at_restore=False,
+    option_group_at_replica=False,
+    default_port=1433,
+)
+_DB2 = Engine("db2-se", parameter_group_at_replica=True, replicas_per_source=3, default_port=50000)
+_CLUSTER = Engine(
+    "aurora",
+    strategies=(),
+    supported=False,
+    unsupported_reason="is a member of a DB cluster; clusters need another way (a restored cluster, then its members) and are refused for now",
+)
+_AURORA_MYSQL = replace(_CLUSTER, name="aurora-mysql", client="mysql", family="mysql", replicas_per_source=15, default_port=3306)
+_AURORA_POSTGRES = replace(
+    _CLUSTER, name="aurora-postgresql", client="postgresql", family="postgres", replicas_per_source=15, default_port=5432, major_parts=1
+)
+_CUSTOM = Engine(
+    "custom-",
+    strategies=(),
+    supported=False,
+    unsupported_reason="runs on RDS Custom, whose automation, instance profile and volumes cannot be carried",
+)
+_UNKNOWN = Engine(
+    "",
+    strategies=(),
+    storage_at_restore=False,
+    multi_az_at_restore=False,
+    replicas_per_source=0,
+    supported=False,
+    unsupported_reason="runs an engine that this version of the collection does not know",
+)
+
+ENGINES: tuple[Engine, ...] = (
+    _MYSQL,
+    _MARIADB,
+    _POSTGRES,
+    _ORACLE,
+    replace(_ORACLE, name="oracle-ee-cdb"),
+    replace(_ORACLE, name="oracle-se2"),
+    replace(_ORACLE, name="oracle-se2-cdb"),
+    replace(_ORACLE, name="oracle-se1"),
+    replace(_ORACLE, name="oracle-se"),
+    _SQLSERVER,
+    replace(_SQLSERVER, name="sqlserver-se"),
+    replace(_SQLSERVER, name="sqlserver-ex"),
+    replace(_SQLSERVER, name="sqlserver-web"),
+    replace(_SQLSERVER, name="sqlserver-dev-ee"),
+    _DB2,
+    replace(_DB2, name="db2-ae"),
+    replace(_DB2, name="db2-ce"),
+    _CLUSTER,
+    _AURORA_MYSQL,
+    _AURORA_POSTGRES,
+)
+
+_BY_NAME = {engine.name: engine for engine in ENGINES}
+_BY_PREFIX = (("oracle-", _ORACLE), ("sqlserver-", _SQLSERVER), ("db2-", _DB2), ("aurora", _CLUSTER), ("custom-", _CUSTOM))
+
+
+def engine_row(name: str | None) -> Engine:
+    """The row of an engine; a new edition gets its family's row, an unknown engine a row that is refused and has no client."""
+    name = name or ""
+    known = _BY_NAME.get(name)
+    if known:
+        return known
+    for prefix, engine in _BY_PREFIX:
+        if name.startswith(prefix):
+            return replace(engine, name=name)
+    return replace(_UNKNOWN, name=name)
