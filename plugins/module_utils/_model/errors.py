@@ -8,6 +8,8 @@
 
 from __future__ import annotations
 
+from enum import Enum
+
 
 class EncryptionError(Exception):
     """A refusal or a failure, in words for the person on call.
@@ -44,3 +46,31 @@ class TerminalStateError(EncryptionError):
 
 class WaitTimeoutError(EncryptionError):
     """A wait reached its limit, or nothing moved for too long; running again goes on from here."""
+
+
+class Trouble(Enum):
+    """What an error of a mutating call means for its caller."""
+
+    THROTTLED = "the call was not made; later"
+    UNKNOWN = "the call may have been made; read first"
+    BUSY = "the resource is in another state at this moment"
+    NOT_FOUND = "not there, or not visible yet"
+    EXISTS = "the identifier is taken"
+    PROPAGATING = "a fresh IAM role is not visible to RDS yet"
+    NOTHING_TO_DO = "the change is in force already"
+    REFUSED = "the call will never succeed as it is"
+
+
+class CallError(Exception):
+    """An AWS error with its meaning.
+
+    :param trouble: what the caller may do.
+    :param code: the wire code (``InvalidDBInstanceState``), or the exception's name for a lost connection.
+    """
+
+    def __init__(self, trouble: Trouble, code: str, message: str, operation: str):
+        super().__init__(f"{operation}: {code}: {message}")
+        self.trouble = trouble
+        self.code = code
+        self.message = message
+        self.operation = operation

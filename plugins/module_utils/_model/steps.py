@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 
@@ -21,6 +22,9 @@ class Step:
     :param what: the step in words, for the plan.
     :param parameters: of the AWS operation, without the identifier for ModifyDBInstance and its like; never secrets.
     :param resource_id: the ``DbiResourceId`` of the instance, where it exists already: steps are keyed on it, not on names.
+    :param started: an earlier run made the call already: only wait for its outcome.
+    :param confirmed: pure; whether a description (of the instance, or of the snapshot that the step makes) shows the step's effect and
+        that it is ours.
     :param replan: later steps of this plan rest on an assumed outcome of this one; read and plan anew after it.
     """
 
@@ -30,10 +34,12 @@ class Step:
     parameters: dict = field(default_factory=dict)
     resource_id: str | None = None
     replan: bool = False
+    started: bool = False
+    confirmed: Callable[[dict], bool] | None = field(default=None, compare=False)
 
     @property
     def mutates(self) -> bool:
-        return self.action != "WaitUntilReady"
+        return self.action != "WaitUntilReady" and not self.started
 
     def to_dict(self) -> dict:
         return {"action": self.action, "resource": self.resource, "what": self.what}

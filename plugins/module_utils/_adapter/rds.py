@@ -1,0 +1,153 @@
+# Copyright (c) the dbre.rds_encryption contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: names and behaviour may change in any release.
+
+"""Mutating calls to RDS, each sent exactly once, and their errors sorted by what one may do about them.
+
+botocore resends a request whose answer was lost. For a rename, a restart or a create the second sending meets another world than the
+first (AWS: "Renaming a DB instance"), so here every mutating call goes out once; whoever made it reads before trying again (law 4).
+"""
+
+from __future__ import annotations
+
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter import rds_read
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import CallError, Trouble
+
+try:
+    from botocore.config import Config
+    from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+except ImportError:  # reported by AnsibleAWSModule
+    Config = None
+    BotoCoreError = ClientError = HTTPClientError = ()
+
+# Reads may be repeated by botocore: they change nothing.
+READING = {"retries": {"mode": "standard", "total_max_attempts": 10}, "connect_timeout": 15, "read_timeout": 60}
+CHANGING = {"retries": {"total_max_attempts": 1}, "connect_timeout": 15, "read_timeout": 60}
+
+
+_THROTTLES = {
+    "Throttling",
+    "ThrottlingException",
+    "ThrottledException",
+    "RequestLimitExceeded",
+    "RequestThrottled",
+    "RequestThrottledException",
+    "TooManyRequestsException",
+    "PriorRequestNotComplete",
+    "SlowDown",
+}
+# RDS's words while IAM has not spread a role that was just made (rds guide: Enhanced Monitoring; seen by the Terraform provider).
+_IAM_WORDS = ("ENHANCED_MONITORING", "IAM role ARN value is invalid")
+
+
+def sort_client_error(code: str, message: str, status: int, operation: str) -> CallError:
+    """The meaning of an error answer; decided by code and HTTP status, by text only where RDS has one code for several causes."""
+    if code in _THROTTLES or status == 429:
+        trouble = Trouble.THROTTLED
+    elif status >= 500 or code in ("InternalFailure", "InternalError", "ServiceUnavailable", "RequestTimeout"):
+        trouble = Trouble.UNKNOWN
+    elif code in ("InvalidDBInstanceState", "InvalidDBInstanceStateFault", "InvalidDBSnapshotState", "InvalidDBSnapshotStateFault"):
+        trouble = Trouble.BUSY
+    elif "AlreadyExists" in code:
+        trouble = Trouble.EXISTS
+    elif code.startswith(("DBInstanceNotFound", "DBSnapshotNotFound")):
+        trouble = Trouble.NOT_FOUND
+    elif code == "InvalidParameterValue" and any(words in message for words in _IAM_WORDS):
+        trouble = Trouble.PROPAGATING
+    elif code == "InvalidParameterCombination" and "No modifications were requested" in message:
+        trouble = Trouble.NOTHING_TO_DO
+    else:
+        trouble = Trouble.REFUSED
+    return CallError(trouble, code, message, operation)
+
+
+class Rds:
+    """One region's RDS, seen through two clients: a patient one for reading, one that sends each change once.
+
+    :param client: ``client(service, **extra) -> boto3 client``, such as ``Context.client``.
+    """
+
+    read_errors = (BotoCoreError, ClientError) if BotoCoreError else ()
+
+    def __init__(self, client):
+        self.read = client("rds", config=Config(**READING))
+        self._change = client("rds", config=Config(**CHANGING))
+
+    def call(self, operation: str, **parameters) -> dict:
+        """Make one mutating call.
+
+        :param operation: the name of the AWS operation, e.g. ``CopyDBSnapshot``.
+        :raises CallError: whatever goes wrong, sorted.
+        """
+        method = getattr(self._change, _METHODS[operation])
+        try:
+            return method(**parameters)
+        except ClientError as e:
+            error = e.response.get("Error", {})
+            status = e.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 400)
+            raise sort_client_error(error.get("Code", "Unknown"), error.get("Message", str(e)), status, operation) from e
+        except HTTPClientError as e:
+            raise CallError(Trouble.UNKNOWN, type(e).__name__, "the connection was lost before an answer came", operation) from e
+        except BotoCoreError as e:
+            raise CallError(Trouble.REFUSED, type(e).__name__, str(e), operation) from e
+
+    @staticmethod
+    def is_passing(error) -> bool:
+        """Whether an error of a read may go away by itself: throttling, a server's fault, a lost connection."""
+        if isinstance(error, ClientError):
+            status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 400)
+            return sort_client_error(error.response.get("Error", {}).get("Code", ""), "", status, "read").trouble in (
+                Trouble.THROTTLED,
+                Trouble.UNKNOWN,
+            )
+        return isinstance(error, HTTPClientError)
+
+    def all_instances(self) -> list[dict]:
+        """Every ``DBInstance`` of the region and account."""
+        return rds_read.describe_all_instances(self.read)
+
+    def instance(self, identifier: str) -> dict | None:
+        """The ``DBInstance`` that answers under this identifier now, or None."""
+        return rds_read.describe_instance(self.read, identifier)
+
+    def instances(self, resource_ids=(), identifiers=()) -> list[dict]:
+        """The ``DBInstance``s with these resource ids or identifiers, as far as they are visible: one call for each kind of key."""
+        found = {}
+        for filter_name, values in (("dbi-resource-id", resource_ids), ("db-instance-id", identifiers)):
+            if values:
+                for described in rds_read.describe_instances_by(self.read, filter_name, sorted(values)):
+                    found[described["DbiResourceId"]] = described
+        return list(found.values())
+
+    def describe_snapshot(self, identifier: str) -> dict | None:
+        """The ``DBSnapshot`` with this identifier, or None."""
+        try:
+            found = self.read.describe_db_snapshots(DBSnapshotIdentifier=identifier)["DBSnapshots"]
+        except ClientError as e:
+            if e.response.get("Error", {}).get("Code", "").startswith("DBSnapshotNotFound"):
+                return None
+            raise
+        return found[0] if found else None
+
+    def events(self, identifier: str, minutes: int) -> list[str]:
+        """Messages of an instance's events of the last minutes, newest last; empty if they cannot be read."""
+        try:
+            answer = self.read.describe_events(SourceIdentifier=identifier, SourceType="db-instance", Duration=minutes)
+        except (BotoCoreError, ClientError):
+            return []
+        return [event.get("Message", "") for event in answer.get("Events", [])]
+
+
+_METHODS = {
+    "AddRoleToDBInstance": "add_role_to_db_instance",
+    "AddTagsToResource": "add_tags_to_resource",
+    "CopyDBSnapshot": "copy_db_snapshot",
+    "CreateDBInstanceReadReplica": "create_db_instance_read_replica",
+    "CreateDBSnapshot": "create_db_snapshot",
+    "ModifyDBInstance": "modify_db_instance",
+    "RebootDBInstance": "reboot_db_instance",
+    "RemoveTagsFromResource": "remove_tags_from_resource",
+    "RestoreDBInstanceFromDBSnapshot": "restore_db_instance_from_db_snapshot",
+}

@@ -1,0 +1,97 @@
+# Copyright (c) the dbre.rds_encryption contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: names and behaviour may change in any release.
+
+"""What the modules' jobs share: option specs, opening a region, results.
+
+A job is the code behind one module: read everything, plan, stop there in check mode, make the plan true, report.
+"""
+
+from __future__ import annotations
+
+import uuid
+
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter import rds_read
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.rds import Rds
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import RefusedError
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.steps import Plan
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.topology import Listing, Prefixes, Topology, find_topology
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.finish import FinishRequest
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._run.apply import Runner
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._run.wait import Limits
+
+PREFIX_SPEC = dict(old_prefix=dict(type="str", default="old-"), new_prefix=dict(type="str", default="new-"))
+WAIT_SPEC = dict(
+    poll_interval=dict(type="float", default=20.0),
+    wait_timeout=dict(type="int", default=86400),
+    stall_timeout=dict(type="int", default=14400),
+)
+
+
+def limits_of(params: dict) -> Limits:
+    """The waiting limits among a module's parameters."""
+    for option in WAIT_SPEC:
+        if params[option] <= 0:
+            raise RefusedError(f"{option} must be more than 0 seconds, not {params[option]}.", done="Nothing was changed.")
+    return Limits(
+        poll_interval=params["poll_interval"], wait_timeout=float(params["wait_timeout"]), stall_timeout=float(params["stall_timeout"])
+    )
+
+
+def prefixes_of(params: dict) -> Prefixes:
+    """The prefixes among a module's parameters."""
+    return Prefixes(params["old_prefix"], params["new_prefix"])
+
+
+def runner_of(context, rds: Rds) -> Runner:
+    """A runner with the caller's clock, voice and limits."""
+    return Runner(rds, context.clock, context.progress, limits_of(context.params))
+
+
+def read_topology(rds: Rds, name: str, prefixes: Prefixes) -> tuple[Topology, Listing]:
+    """One read of the region, and the topology that the name means."""
+    listing = Listing(rds.all_instances())
+    return find_topology(name, listing, prefixes), listing
+
+
+def working_topology(rds: Rds, name: str, prefixes: Prefixes) -> Topology:
+    """The topology, or a refusal in words if it cannot be worked on."""
+    topology, _listing = read_topology(rds, name, prefixes)
+    if topology.skip_reason:
+        raise RefusedError(topology.skip_reason, done="Nothing was changed.")
+    if topology.problems:
+        raise RefusedError(topology.problems[0], done="Nothing was changed.")
+    return topology
+
+
+def finish_request(rds: Rds, params: dict, replicas_awaited=()) -> FinishRequest:
+    """How far an instance is to be finished."""
+    return FinishRequest(
+        accepted=rds_read.accepted_parameters(rds.read, "ModifyDBInstance"),
+        replicas_awaited=tuple(replicas_awaited),
+        extra_tags=tuple(sorted((params.get("tags") or {}).items())),
+    )
+
+
+def fresh_fence_id() -> str:
+    """An opaque id that is made anew at every fencing; letters and digits, fit for a snapshot's identifier."""
+    return "f" + uuid.uuid4().hex[:11]
+
+
+def predicted(plan: Plan, context, **more) -> dict:
+    """The result of check mode: what would be done."""
+    return _result(plan.changes, plan.to_list(), plan.remarks, context, **more)
+
+
+def achieved(runner: Runner, last: Plan, context, **more) -> dict:
+    """The result of a real run: what was done."""
+    return _result(bool(runner.executed), runner.executed, last.remarks, context, **more)
+
+
+def _result(changed: bool, steps: list[dict], remarks, context, **more) -> dict:
+    result = dict(changed=changed, plan=steps, remarks=list(remarks), **more)
+    if context.diff_mode and steps:
+        result["diff"] = dict(before="", after="".join(f"{step['what']}\n" for step in steps), before_header="now", after_header="steps")
+    return result

@@ -1,0 +1,92 @@
+# Copyright (c) the dbre.rds_encryption contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: names and behaviour may change in any release.
+
+"""The job of ``rds_encrypted_restore``."""
+
+from __future__ import annotations
+
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter import rds_read
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.rds import Rds
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.common import achieved, finish_request, predicted, runner_of
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import RefusedError
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.names import TAG_FENCE_ID, TAG_NAME, tags_of
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.restore import (
+    RestoreRequest,
+    RestoreState,
+    plan_restore,
+    snapshot_candidates,
+)
+
+
+def run(context) -> dict:
+    """Bring an encrypted target into being that equals its source."""
+    rds = Rds(context.client)
+    params = context.params
+    source = rds.instance(params["source_db_instance_identifier"].lower())
+    if source is None:
+        raise RefusedError(
+            f"source_db_instance_identifier {params['source_db_instance_identifier']}: there is no such DB instance in this region.",
+            done="Nothing was changed.",
+        )
+    request = _request(context, rds, source)
+
+    def read_and_plan():
+        return plan_restore(request, _read(rds, request, source["DbiResourceId"]))
+
+    if context.check_mode:
+        return predicted(read_and_plan(), context, fence_id=request.fence_id)
+    runner = runner_of(context, rds)
+    last = runner.reconcile(read_and_plan, wait=params["wait"])
+    target = rds.instance(request.target_identifier) or {}
+    return achieved(
+        runner,
+        last,
+        context,
+        fence_id=request.fence_id,
+        target_db_instance_identifier=request.target_identifier,
+        target_resource_id=target.get("DbiResourceId"),
+    )
+
+
+def _request(context, rds: Rds, source: dict) -> RestoreRequest:
+    params = context.params
+    tags = tags_of(source)
+    fence_id = params["fence_id"] or tags.get(TAG_FENCE_ID)
+    if not fence_id:
+        raise RefusedError(
+            f"{source['DBInstanceIdentifier']} carries no fence id, and fence_id is not given.",
+            done="Nothing was changed.",
+            next_step="Fence the source first (rds_fence); if you have fenced it by other means, say so with a fence_id of your own.",
+        )
+    key = rds_read.key_description(context.client("kms"), params["kms_key_id"])
+    return RestoreRequest(
+        name=tags.get(TAG_NAME, source["DBInstanceIdentifier"]),
+        target_identifier=params["target_db_instance_identifier"].lower(),
+        kms_key_arn=key["Arn"],
+        fence_id=fence_id.lower(),
+        fence_assumed=context.check_mode,
+        snapshot_identifier=params["snapshot_identifier"],
+        encrypted_snapshot_identifier=params["encrypted_snapshot_identifier"],
+        extra_tags=tuple(sorted((params["tags"] or {}).items())),
+        finish=finish_request(rds, params, params["expected_replicas"] or ()),
+        accepted_by_restore=rds_read.accepted_parameters(rds.read, "RestoreDBInstanceFromDBSnapshot"),
+    )
+
+
+def _read(rds: Rds, request: RestoreRequest, source_resource_id: str) -> RestoreState:
+    found = rds.instances(resource_ids={source_resource_id})
+    if not found:
+        raise RefusedError("The source is not there any more.", next_step="Look for it by its resource id " + source_resource_id)
+    target = rds.instance(request.target_identifier)
+    snapshots = {}
+    if target is None:
+        for series in snapshot_candidates(request):
+            for identifier in series:
+                snapshot = rds.describe_snapshot(identifier)
+                if snapshot is None:
+                    break
+                snapshots[identifier] = snapshot
+    return RestoreState(found[0], target, snapshots)

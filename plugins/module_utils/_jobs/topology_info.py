@@ -1,0 +1,149 @@
+# Copyright (c) the dbre.rds_encryption contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: names and behaviour may change in any release.
+
+"""The job of ``rds_topology_info``: where a topology stands, what is left to do, what blocks it."""
+
+from __future__ import annotations
+
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter import rds_read, surroundings
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.rds import Rds
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.common import fresh_fence_id, prefixes_of
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.engines import STRATEGY_ROLES, engine_row
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import EncryptionError, RefusedError
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.topology import Listing, Topology, find_topology
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.overview import PlanRequest, describe_member, plan_everything
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.preflight import (
+    Key,
+    Needs,
+    Policy,
+    Surroundings,
+    estimate_minutes,
+    judge,
+    topology_needs,
+)
+
+
+def run(context) -> dict:
+    """Read everything, decide everything, change nothing."""
+    params = context.params
+    prefixes = prefixes_of(params)
+    if params["strategy"] not in STRATEGY_ROLES:
+        raise RefusedError(f"strategy {params['strategy']} is not known; known: {', '.join(sorted(STRATEGY_ROLES))}.")
+    rds = Rds(context.client)
+    listing = Listing(rds.all_instances())
+    topology = find_topology(params["name"], listing, prefixes)
+    policy = Policy(params["strategy"], params["accept_pending_maintenance"], params["database_access"])
+    duplicate = _means_the_same(params["name"], topology, params["fleet"] or [], listing, prefixes)
+    if duplicate:
+        return _result(topology, "none", f"{params['name']} means {topology.name}, which {duplicate} stands for in this run.", policy)
+    around = _surroundings(context, rds, topology) if params["preflight"] else Surroundings(Key(params["kms_key_id"] or ""))
+    verdict = judge(topology, listing, around, policy, _fleet_needs(topology, params["fleet"] or [], listing, prefixes))
+    steps = []
+    if verdict.action == "encrypt" and params["preflight"]:
+        request = PlanRequest(
+            kms_key_arn=around.key.arn or "",
+            fresh_fence_id=fresh_fence_id(),
+            now=context.clock.utc(),
+            accepted={
+                operation: rds_read.accepted_parameters(rds.read, operation)
+                for operation in ("RestoreDBInstanceFromDBSnapshot", "ModifyDBInstance", "CreateDBInstanceReadReplica")
+            },
+        )
+        steps = plan_everything(topology, request)
+    action = "encrypt" if verdict.action == "blocked" and not params["preflight"] else verdict.action
+    return _result(
+        topology,
+        action,
+        verdict.reason,
+        policy,
+        blockers=[b.to_dict() for b in verdict.blockers] if params["preflight"] else [],
+        warnings_found=list(verdict.warnings) if params["preflight"] else [],
+        steps=steps,
+        kms_key_arn=around.key.arn,
+    )
+
+
+def _means_the_same(asked: str, topology: Topology, fleet: list[str], listing: Listing, prefixes) -> str | None:
+    """Another host of the run that means the same topology and comes first (old- and new- names of one swap in an inventory)."""
+    if topology.skip_reason or topology.problems or asked.lower() == topology.name:
+        return None
+    same = sorted(host for host in fleet if find_topology(host, listing, prefixes).name == topology.name)
+    if topology.name in same:
+        return topology.name
+    return same[0] if same and same[0] != asked else None
+
+
+def _fleet_needs(topology: Topology, fleet: list[str], listing: Listing, prefixes) -> Needs:
+    others = {}
+    for host in [topology.name, *fleet]:
+        found = find_topology(host, listing, prefixes)
+        if found.members and found.primary.source is not None and not found.finished:
+            others[found.name] = topology_needs(found)
+    total = Needs()
+    for needs in others.values():
+        total = total.plus(needs)
+    return total
+
+
+def _surroundings(context, rds: Rds, topology: Topology) -> Surroundings:
+    unread = surroundings.Unread()
+    client = rds.read
+    classes = {
+        (m.source["Engine"], m.source.get("EngineVersion", ""), m.source["DBInstanceClass"])
+        for m in topology.members
+        if m.source is not None and m.target is None
+    }
+    encryptable = {}
+    for engine, version, instance_class in sorted(classes):
+        what = f"Whether {instance_class} can be encrypted"
+        known = unread.attempt(what, lambda e=engine, v=version, c=instance_class: surroundings.encryptable(client, e, v, c), None)
+        if known is not None:
+            encryptable[(engine, version, instance_class)] = known
+    return Surroundings(
+        key=_key(context),
+        quotas=unread.attempt("Quotas", lambda: surroundings.quotas(client), None),
+        encryptable=encryptable,
+        maintenance=unread.attempt("Pending maintenance", lambda: surroundings.maintenance(client), None),
+        deployments=unread.attempt("Blue/green deployments", lambda: surroundings.deployments(client), frozenset()),
+        unread=tuple(unread.reasons),
+    )
+
+
+def _key(context) -> Key:
+    asked = context.params["kms_key_id"]
+    if not asked:
+        return Key("", problem="rds_encryption_kms_key_id is not set: name the KMS key (id, ARN or alias) to encrypt with.")
+    try:
+        return Key(asked, arn=rds_read.key_description(context.client("kms"), asked)["Arn"])
+    except EncryptionError as e:
+        return Key(asked, problem=str(e))
+
+
+def _result(topology: Topology, action: str, reason: str, policy: Policy, **more) -> dict:
+    primary = topology.primary
+    engine = (primary.source or primary.target)["Engine"] if primary else None
+    client = engine_row(engine).client if engine else None
+    return dict(
+        changed=False,
+        topology=dict(
+            name=topology.name,
+            action=action,
+            reason=reason,
+            strategy=policy.strategy,
+            strategy_role=STRATEGY_ROLES[policy.strategy],
+            engine=engine,
+            database_client=client if policy.database_access and client == "mysql" else None,
+            fence_id=topology.fence_id,
+            fenced=topology.fenced,
+            finished=topology.finished,
+            members=[describe_member(m) for m in topology.members],
+            estimate_minutes=estimate_minutes(topology) if action == "encrypt" else {},
+            blockers=more.get("blockers", []),
+            warnings=more.get("warnings_found", []),
+            steps=more.get("steps", []),
+            kms_key_arn=more.get("kms_key_arn"),
+        ),
+    )

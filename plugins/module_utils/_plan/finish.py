@@ -1,0 +1,132 @@
+# Copyright (c) the dbre.rds_encryption contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: names and behaviour may change in any release.
+
+"""What is still missing on an instance so that it equals its model: the same for restored targets and recreated replicas.
+
+The order follows what RDS needs: one combined modify, then other calls, a restart only if a parameter group really waits for one, a
+managed master password only once the replicas exist (replicas of an instance with one are refused), deletion protection last.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.names import TAG_PREFIX, own_tags, tags_of
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.readiness import needs_reboot, settled
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.statuses import READY_STATUSES
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.steps import Plan, Step, stages
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.carry import (
+    late_parameters,
+    missing_roles,
+    modify_parameters,
+    tag_changes,
+)
+
+
+@dataclass(frozen=True)
+class FinishRequest:
+    """How far to go.
+
+    :param accepted: the parameters that the installed botocore knows for ModifyDBInstance.
+    :param replicas_awaited: identifiers of replicas that must exist below the instance before the managed master password is switched on.
+    :param extra_tags: more tags that the user asked for.
+    """
+
+    accepted: frozenset
+    replicas_awaited: tuple[str, ...] = ()
+    extra_tags: tuple[tuple[str, str], ...] = ()
+
+
+def plan_finish(model: dict, current: dict, request: FinishRequest, *, assumed: bool = False) -> Plan:
+    """The steps from an instance that exists to one that equals its model.
+
+    :param model: the ``DBInstance`` whose attributes are wanted.
+    :param current: the ``DBInstance`` to finish.
+    :param assumed: ``current`` is a prediction: plan for an instance at rest.
+    """
+    identifier = current["DBInstanceIdentifier"]
+    resource_id = current.get("DbiResourceId")
+    if not assumed and (current["DBInstanceStatus"] not in READY_STATUSES or settled(current)):
+        # Nothing can be decided about an instance in motion: wait, then look again.
+        wait = Step("WaitUntilReady", identifier, f"Wait until {identifier} is ready", resource_id=resource_id, replan=True)
+        return Plan(stages([wait]))
+    tags = _tags(model, current, request, identifier, resource_id)
+    modify = _modify(model, current, request, identifier, resource_id)
+    roles = [
+        Step(
+            "AddRoleToDBInstance",
+            identifier,
+            f"Associate {role_arn.rsplit('/', 1)[-1]} with {identifier} for {feature or 'all features'}",
+            {"RoleArn": role_arn, **({"FeatureName": feature} if feature else {})},
+            resource_id=resource_id,
+            confirmed=lambda d, r=role_arn, f=feature: (r, f) not in missing_roles(model, d),
+        )
+        for role_arn, feature in missing_roles(model, current)
+    ]
+    restart_awaited = needs_reboot(current) or any("DBParameterGroupName" in step.parameters for step in modify)
+    restart = []
+    if restart_awaited:
+        restart.append(
+            Step(
+                "RebootDBInstance",
+                identifier,
+                f"Restart {identifier} to put its parameter group in force",
+                resource_id=resource_id,
+                replan=True,
+                confirmed=lambda d: not needs_reboot(d),
+            )
+        )
+    late, remarks = _late(model, current, request, identifier, resource_id)
+    # Roles one by one: a second association while the first is pending is refused by some engines.
+    return Plan(stages(tags, modify, *([role] for role in roles), restart, *([step] for step in late)), tuple(remarks))
+
+
+def _tags(model, current, request, identifier, resource_id) -> list[Step]:
+    wanted = {**tag_changes(own_tags(tags_of(model)), own_tags(tags_of(current)))}
+    wanted.update({k: v for k, v in request.extra_tags if tags_of(current).get(k) != v and not k.startswith(TAG_PREFIX)})
+    if not wanted:
+        return []
+    return [
+        Step("AddTagsToResource", identifier, f"Carry {len(wanted)} tags to {identifier}", {"Tags": wanted}, resource_id=resource_id)
+    ]
+
+
+def _modify(model, current, request, identifier, resource_id) -> list[Step]:
+    parameters = modify_parameters(model, current, request.accepted)
+    if not parameters:
+        return []
+    return [
+        Step(
+            "ModifyDBInstance",
+            identifier,
+            f"Set {', '.join(sorted(parameters))} on {identifier}",
+            parameters,
+            resource_id=resource_id,
+            replan=True,
+            confirmed=lambda d: not modify_parameters(model, d, request.accepted),
+        )
+    ]
+
+
+def _late(model, current, request, identifier, resource_id) -> tuple[list[Step], list[str]]:
+    have = set(current.get("ReadReplicaDBInstanceIdentifiers") or [])
+    awaited = [replica for replica in request.replicas_awaited if replica not in have]
+    steps, remarks = [], []
+    for what, parameters in late_parameters(model, current):
+        if awaited and "ManageMasterUserPassword" in parameters:
+            remarks.append(f"{what} of {identifier} follows when its replicas exist: {', '.join(awaited)}.")
+            continue
+        steps.append(
+            Step(
+                "ModifyDBInstance",
+                identifier,
+                f"Set {what} on {identifier}",
+                parameters,
+                resource_id=resource_id,
+                confirmed=lambda d, w=what: w not in [name for name, _parameters in late_parameters(model, d)],
+            )
+        )
+    return steps, remarks

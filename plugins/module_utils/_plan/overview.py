@@ -1,0 +1,104 @@
+# Copyright (c) the dbre.rds_encryption contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: names and behaviour may change in any release.
+
+"""The whole way of a topology in one list, made by the very planners that the run uses, each fed with the assumed end of the one before."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.topology import Member, Topology, is_encrypted
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.cutover import plan_cutover
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.fence import plan_fence
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.finish import FinishRequest
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.replica import ReplicaRequest, ReplicaState, plan_replica
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.restore import RestoreRequest, RestoreState, plan_restore
+
+
+@dataclass(frozen=True)
+class PlanRequest:
+    """What the planners need besides the topology.
+
+    :param accepted: AWS operation -> the parameters that the installed botocore knows for it.
+    """
+
+    kms_key_arn: str
+    fresh_fence_id: str
+    now: str
+    accepted: dict[str, frozenset] = field(default_factory=dict)
+
+
+def plan_everything(topology: Topology, request: PlanRequest) -> list[dict]:
+    """All steps that are left, in order: ``[{phase, action, resource, what}]``."""
+    steps = []
+    primary = topology.primary
+    if primary is None or primary.source is None or topology.finished:
+        return []
+    if not primary.cut_over:
+        steps += _in_phase("fence", plan_fence(topology, request.fresh_fence_id, request.now).to_list())
+        steps += _in_phase("build", _plan_build(topology, request))
+    steps += _in_phase("cutover", plan_cutover(topology, request.now, assumed=True).to_list())
+    return steps
+
+
+def _plan_build(topology: Topology, request: PlanRequest) -> list[dict]:
+    fence_id = topology.fence_id or request.fresh_fence_id
+    primary = topology.primary
+    finish = FinishRequest(request.accepted["ModifyDBInstance"])
+    restore = RestoreRequest(
+        name=topology.name,
+        target_identifier=primary.target_identifier,
+        kms_key_arn=request.kms_key_arn,
+        fence_id=fence_id,
+        fence_assumed=True,
+        finish=finish,
+        accepted_by_restore=request.accepted["RestoreDBInstanceFromDBSnapshot"],
+    )
+    steps = plan_restore(restore, RestoreState(primary.source, primary.target)).to_list()
+    by_name = {m.name: m for m in topology.members}
+    for member in topology.replicas:
+        if member.source is None:
+            continue
+        parent = by_name[member.parent]
+        replica = ReplicaRequest(
+            name=member.name,
+            target_identifier=member.target_identifier,
+            parent_identifier=parent.target_identifier,
+            fence_id=fence_id,
+            parent_assumed=True,
+            finish=finish,
+            accepted_by_create=request.accepted["CreateDBInstanceReadReplica"],
+        )
+        steps += plan_replica(replica, ReplicaState(member.source, parent.target, member.target)).to_list()
+    return steps
+
+
+def _in_phase(phase: str, steps: list[dict]) -> list[dict]:
+    return [dict(phase=phase, **step) for step in steps]
+
+
+def describe_member(member: Member) -> dict:
+    """What roles and reports need to know of a member; identifiers, addresses and facts, no secrets."""
+    source, target = member.source, member.target
+    serving = target if member.cut_over else source
+    return {
+        "name": member.name,
+        "role": "primary" if member.is_primary else "replica",
+        "level": member.level,
+        "parent": member.parent,
+        "old_identifier": member.old_name,
+        "new_identifier": member.new_name,
+        "source_identifier": member.source_identifier,
+        "source_exists": source is not None,
+        "target_identifier": member.target_identifier,
+        "target_exists": target is not None,
+        "cut_over": member.cut_over,
+        "serving_encrypted": bool(serving) and is_encrypted(serving),
+        "source_address": ((source or {}).get("Endpoint") or {}).get("Address"),
+        "target_address": ((target or {}).get("Endpoint") or {}).get("Address"),
+        "master_username": (source or target or {}).get("MasterUsername"),
+        "kms_key_id": (target or {}).get("KmsKeyId"),
+    }

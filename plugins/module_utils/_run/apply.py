@@ -1,0 +1,175 @@
+# Copyright (c) the dbre.rds_encryption contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: names and behaviour may change in any release.
+
+"""Making a plan true: act, wait, confirm by reading; plan anew when the outcome of a step was only assumed.
+
+Resuming is no feature of its own: what exists is read first, and the plan holds what is left.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import (
+    CallError,
+    EncryptionError,
+    RefusedError,
+    TerminalStateError,
+    Trouble,
+)
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.statuses import READY_STATUSES, meaning_of_status
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.steps import Plan, Step
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._run.handlers import HANDLERS, Handler
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._run.wait import Limits, wait_until
+
+# How long, in seconds, each kind of trouble is borne before the call is given up (rds-guide: error handling).
+PATIENCE = {
+    Trouble.THROTTLED: 1800.0,
+    Trouble.UNKNOWN: 900.0,
+    Trouble.BUSY: 3600.0,
+    Trouble.NOT_FOUND: 300.0,
+    Trouble.EXISTS: 300.0,
+    Trouble.PROPAGATING: 180.0,
+}
+MAX_ROUNDS = 40
+
+
+class Runner:
+    """Executes steps against one region's RDS.
+
+    :param rds: an object with the methods of ``_adapter.rds.Rds``.
+    :param progress: called with lines for the operator.
+    """
+
+    def __init__(self, rds, clock, progress, limits: Limits, jitter: Callable[[], float] = random.random):
+        self.rds = rds
+        self.clock = clock
+        self.progress = progress
+        self.limits = limits
+        self.executed: list[dict] = []
+        self._jitter = jitter
+        self._asked: dict[str, int] = {}
+
+    def reconcile(self, read_and_plan: Callable[[], Plan], *, wait: bool = True) -> Plan:
+        """Read, plan and act until nothing is left to do.
+
+        :param read_and_plan: reads afresh and decides; called again whenever a step's outcome was assumed.
+        :param wait: False starts the first stage and returns without waiting for it.
+        :return: the last plan, which holds no change (or the first one, if not waiting).
+        """
+        for _round in range(MAX_ROUNDS):
+            plan = read_and_plan()
+            if not plan.stages:
+                return plan
+            for stage in plan.stages:
+                self.perform(stage, wait=wait)
+                if not wait and any(step.mutates for step in stage):
+                    return plan
+                if any(step.replan for step in stage):
+                    break
+        raise EncryptionError(
+            f"The plan was not finished after {MAX_ROUNDS} rounds of reading and acting.",
+            done="; ".join(step["what"] for step in self.executed[-5:]),
+            next_step="Somebody or something else may be changing the same instances: look at their events, then run again.",
+        )
+
+    def perform(self, stage: tuple[Step, ...], *, wait: bool = True) -> None:
+        """Start all steps of a stage, then wait for all of them together."""
+        handlers = [HANDLERS[step.action](step, self.rds, self.limits, self.clock) for step in stage]
+        for handler in handlers:
+            if handler.step.mutates:
+                self._refuse_endless_repetition(handler.step)
+                self.progress(handler.step.what)
+                handler.before()
+                self._make_call(handler)
+                self.executed.append(handler.step.to_dict())
+        if wait:
+            self._await(stage, handlers)
+
+    def _await(self, stage: tuple[Step, ...], handlers: list[Handler]) -> None:
+        what = stage[0].what if len(stage) == 1 else f"{stage[0].what} (and {len(stage) - 1} more)"
+        failures = 0
+
+        def look():
+            nonlocal failures
+            try:
+                instances = self.rds.instances(
+                    resource_ids={h.resource_id for h in handlers if h.resource_id},
+                    identifiers={h.identifier for h in handlers if h.identifier},
+                )
+                outlooks = [(handler.label, handler.outlook(instances)) for handler in handlers]
+            except self.rds.read_errors as e:
+                # botocore has repeated this read many times already; a longer outage of the API is still no reason to give up a wait.
+                failures += 1
+                if failures > 20 or not self.rds.is_passing(e):
+                    raise
+                self.clock.sleep(min(30.0, 2.0**failures * self._jitter()))
+                return [(handler.label, handler.unseen()) for handler in handlers]
+            failures = 0
+            return outlooks
+
+        wait_until(look, clock=self.clock, limits=self.limits, progress=self.progress, what=what)
+
+    def _refuse_endless_repetition(self, step: Step) -> None:
+        key = f"{step.action} {step.resource_id or step.resource} {sorted(step.parameters.items(), key=str)}"
+        self._asked[key] = self._asked.get(key, 0) + 1
+        if self._asked[key] > 2:
+            raise EncryptionError(
+                f"{step.what}: RDS accepted {step.action} for {step.resource} twice, and it is still not in force.",
+                done="Everything before this step is done and stays.",
+                next_step=f"Read the events of {step.resource} (aws rds describe-events) for the reason, then run again.",
+            )
+
+    def _make_call(self, handler: Handler) -> None:
+        """Make one change take effect once: send it, and after any doubt read before sending it again (law 4)."""
+        step = handler.step
+        started = self.clock.monotonic()
+        delay = 1.0
+        while True:
+            try:
+                handler.call()
+                return
+            except CallError as e:
+                if e.trouble is Trouble.NOTHING_TO_DO:
+                    return
+                if e.trouble is Trouble.REFUSED:
+                    raise self._refused(step, e) from e
+                error = e
+            if error.trouble in (Trouble.UNKNOWN, Trouble.EXISTS, Trouble.NOT_FOUND, Trouble.BUSY) and handler.happened():
+                return
+            if self.clock.monotonic() - started > PATIENCE[error.trouble]:
+                raise self._refused(step, error) from error
+            if error.trouble is Trouble.BUSY:
+                self._stop_if_final(handler, error)
+            self.clock.sleep(min(delay, self.limits.poll_interval) * (0.5 + self._jitter()))
+            delay = min(delay * 2, 30.0)
+
+    def _stop_if_final(self, handler: Handler, error: CallError) -> None:
+        status = handler.status()
+        if status is not None and status not in READY_STATUSES:
+            kind, advice = meaning_of_status(status)
+            if kind not in ("ready", "moving"):
+                raise TerminalStateError(
+                    f"{handler.step.what}: {handler.step.resource} is {status} ({error.code}).",
+                    done="The step was not made.",
+                    next_step=advice,
+                )
+
+    def _refused(self, step: Step, error: CallError) -> EncryptionError:
+        advice = "Correct the cause and run again: what is done is kept, the run goes on at this step."
+        if "AccessDenied" in error.code or "Unauthorized" in error.code:
+            advice = f"Allow rds:{error.operation} on {step.resource} (docs/iam.md holds the policies), then run again."
+        elif error.code.startswith("KMSKeyNotAccessible"):
+            advice = "Enable the KMS key, and allow the caller kms:DescribeKey and kms:CreateGrant on it (docs/iam.md), then run again."
+        elif "QuotaExceeded" in error.code:
+            advice = "Ask AWS for a higher quota (Service Quotas), then run again: it goes on at this step."
+        return RefusedError(
+            f"{step.what}: {error.operation} on {step.resource} failed with {error.code}: {error.message}",
+            done="This step was not made; everything before it is done and stays.",
+            next_step=advice,
+            error_code=error.code,
+        )

@@ -1,0 +1,380 @@
+# Copyright (c) the dbre.rds_encryption contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: names and behaviour may change in any release.
+
+"""One handler for each kind of step: the call, whether it has happened already, and the outlook while waiting for it."""
+
+from __future__ import annotations
+
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import RefusedError, TerminalStateError, WaitTimeoutError
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.names import tag_list, tags_of
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.statuses import READY_STATUSES, meaning_of_status
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.steps import Step
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.readiness import settled
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._run.wait import Limits, Outlook
+
+
+class Handler:
+    """A step being made true.
+
+    ``resource_id`` or ``identifier`` say which instance the shared read of a wait must bring; ``before()`` checks once more, right before
+    the call, what the call rests on; ``happened()`` is asked after a doubtful answer.
+    """
+
+    resource_id: str | None = None
+    identifier: str | None = None
+
+    def __init__(self, step: Step, rds, limits: Limits, clock):
+        self.step = step
+        self.rds = rds
+        self.limits = limits
+        self.clock = clock
+        self.resource_id = step.resource_id
+        self._started: float | None = None
+        self._settled_since: float | None = None
+
+    @property
+    def label(self) -> str:
+        return self.step.resource
+
+    def before(self) -> None:
+        """Raise if the world is no longer the one that was planned for."""
+
+    def call(self) -> None:
+        raise NotImplementedError
+
+    def happened(self) -> bool:
+        raise NotImplementedError
+
+    def status(self) -> str | None:
+        """Today's status of the instance that the step is about."""
+        described = self._described()
+        return described["DBInstanceStatus"] if described else None
+
+    def outlook(self, instances: list[dict]) -> Outlook:
+        raise NotImplementedError
+
+    def unseen(self) -> Outlook:
+        """The outlook while AWS cannot be read."""
+        return Outlook(False, "AWS does not answer")
+
+    def _described(self) -> dict | None:
+        if self.resource_id:
+            found = self.rds.instances(resource_ids={self.resource_id})
+            return found[0] if found else None
+        return self.rds.instance(self.identifier or self.step.resource)
+
+    def _elapsed(self) -> float:
+        if self._started is None:
+            self._started = self.clock.monotonic()
+        return self.clock.monotonic() - self._started
+
+    def _mine(self, instances: list[dict]) -> dict | None:
+        for described in instances:
+            if self.resource_id and described["DbiResourceId"] == self.resource_id:
+                return described
+            if not self.resource_id and described["DBInstanceIdentifier"] == self.identifier:
+                return described
+        return None
+
+    def _missing(self) -> Outlook:
+        if self._elapsed() > self.limits.missing_timeout:
+            raise WaitTimeoutError(
+                f"{self.step.what}: {self.label} has been invisible for {self.limits.missing_timeout:.0f} s.",
+                done=f"{self.step.action} was accepted.",
+                next_step="Look for the instance by its tags in the console, then run again: the run goes on from what it finds.",
+            )
+        return Outlook(False, "not visible yet")
+
+    def _settling(self, described: dict, *, confirmed: bool) -> Outlook:
+        """Done once the instance is ready, nothing of it is in motion, and the step's effect shows."""
+        status = described["DBInstanceStatus"]
+        stop_if_final(described, self.step, self.rds)
+        if status not in READY_STATUSES:
+            self._settled_since = None
+            progress = described.get("PercentProgress")
+            return Outlook(False, f"{status} {progress} %" if progress else status)
+        reason = settled(described)
+        if reason:
+            self._settled_since = None
+            return Outlook(False, f"{status}, {reason}")
+        if confirmed:
+            return Outlook(True, status)
+        if self._settled_since is None:
+            self._settled_since = self.clock.monotonic()
+        if self.clock.monotonic() - self._settled_since > self.limits.effect_timeout:
+            raise WaitTimeoutError(
+                f"{self.step.what}: RDS accepted {self.step.action} for {self.label}, which is {status}, but its effect does not show.",
+                done="Everything before this step is done and stays.",
+                next_step=f"Read the events of {self.label} (aws rds describe-events) for the reason, then run again.",
+            )
+        return Outlook(False, f"{status}, change not visible yet")
+
+
+def stop_if_final(described: dict, step: Step, rds) -> None:
+    """Raise at once when an instance went into a state that no waiting cures, with what RDS itself says about it (law 9)."""
+    status = described["DBInstanceStatus"]
+    kind, advice = meaning_of_status(status)
+    if kind in ("ready", "moving"):
+        return
+    identifier = described["DBInstanceIdentifier"]
+    events = "; ".join(rds.events(identifier, 60)[-3:])
+    raise TerminalStateError(
+        f"{step.what}: {identifier} is {status}, which waiting does not cure." + (f" RDS says: {events}." if events else ""),
+        done=f"{step.action} was accepted; nothing was deleted, and no name that applications use was moved by this step.",
+        next_step=advice,
+        status=status,
+    )
+
+
+class WaitUntilReady(Handler):
+    """Changes nothing: an instance that something else is still busy with."""
+
+    def outlook(self, instances):
+        described = self._mine(instances)
+        return self._settling(described, confirmed=True) if described else self._missing()
+
+
+class Tagging(Handler):
+    """Adds or removes tags; the ARN is read at the last moment, for it contains the name of the day."""
+
+    def _arn(self) -> str:
+        described = self._described()
+        if described is None:
+            raise RefusedError(f"{self.step.what}: {self.step.resource} is not there any more.", next_step="Run again: the plan is made anew.")
+        return described["DBInstanceArn"]
+
+    def call(self):
+        if self.step.action == "AddTagsToResource":
+            self.rds.call("AddTagsToResource", ResourceName=self._arn(), Tags=tag_list(self.step.parameters["Tags"]))
+        else:
+            self.rds.call("RemoveTagsFromResource", ResourceName=self._arn(), TagKeys=sorted(self.step.parameters["TagKeys"]))
+
+    def _confirmed(self, described: dict) -> bool:
+        tags = tags_of(described)
+        if self.step.action == "AddTagsToResource":
+            return all(tags.get(key) == value for key, value in self.step.parameters["Tags"].items())
+        return not any(key in tags for key in self.step.parameters["TagKeys"])
+
+    def happened(self):
+        described = self._described()
+        return described is not None and self._confirmed(described)
+
+    def outlook(self, instances):
+        described = self._mine(instances)
+        if described is None:
+            return self._missing()
+        if self._confirmed(described):
+            return Outlook(True, "tagged")
+        if self._elapsed() > self.limits.effect_timeout:
+            raise WaitTimeoutError(f"{self.step.what}: the tags of {self.label} do not show.", next_step="Run again.")
+        return Outlook(False, "tags not visible yet")
+
+
+class Rename(Handler):
+    """ModifyDBInstance with a new identifier: never sent twice without reading who holds both names (rename is not repeat-safe)."""
+
+    @property
+    def label(self):
+        return f"{self.step.resource} -> {self.wanted}"
+
+    @property
+    def wanted(self) -> str:
+        return self.step.parameters["NewDBInstanceIdentifier"]
+
+    def before(self):
+        holder = self.rds.instance(self.wanted)
+        if holder is not None and holder["DbiResourceId"] != self.resource_id:
+            raise RefusedError(
+                f"{self.step.what}: the name {self.wanted} is taken by another instance ({holder['DbiResourceId']}).",
+                done="It was not renamed.",
+                next_step=f"Find out who made {self.wanted}; rename it out of the way, then run again.",
+            )
+
+    def call(self):
+        described = self._described()
+        if described is None:
+            raise RefusedError(f"{self.step.what}: it is not there any more.", done="It was not renamed.", next_step="Run again.")
+        if described["DBInstanceIdentifier"] == self.wanted or self._under_way(described):
+            return
+        self.rds.call(
+            "ModifyDBInstance",
+            DBInstanceIdentifier=described["DBInstanceIdentifier"],
+            NewDBInstanceIdentifier=self.wanted,
+            ApplyImmediately=True,
+        )
+
+    def _under_way(self, described: dict) -> bool:
+        pending = (described.get("PendingModifiedValues") or {}).get("DBInstanceIdentifier")
+        return pending == self.wanted or described["DBInstanceStatus"] == "renaming"
+
+    def happened(self):
+        described = self._described()
+        return described is not None and (described["DBInstanceIdentifier"] == self.wanted or self._under_way(described))
+
+    def outlook(self, instances):
+        described = self._mine(instances)
+        if described is None:
+            return self._missing()
+        if described["DBInstanceIdentifier"] != self.wanted:
+            stop_if_final(described, self.step, self.rds)
+            return Outlook(False, described["DBInstanceStatus"])
+        address = (described.get("Endpoint") or {}).get("Address", "")
+        return self._settling(described, confirmed=address.startswith(self.wanted + "."))
+
+
+class Reboot(Handler):
+    """RebootDBInstance; done once it was seen to restart (status, event or the parameter group), or had ample time to."""
+
+    def __init__(self, *args):
+        super().__init__(*args)
+        self._seen = False
+        self._restarts_before: int | None = None
+
+    def _restarts(self) -> int:
+        return sum("restart" in message.lower() for message in self.rds.events(self.step.resource, 120))
+
+    def before(self):
+        self._restarts_before = self._restarts()
+
+    def call(self):
+        described = self._described()
+        identifier = described["DBInstanceIdentifier"] if described else self.step.resource
+        self.rds.call("RebootDBInstance", DBInstanceIdentifier=identifier)
+
+    def happened(self):
+        return self.status() == "rebooting"
+
+    def outlook(self, instances):
+        described = self._mine(instances)
+        if described is None:
+            return self._missing()
+        if described["DBInstanceStatus"] not in READY_STATUSES:
+            self._seen = True
+        elif not self._seen and self._elapsed() <= self.limits.restart_grace:
+            self._seen = self._restarts() > (self._restarts_before or 0)
+        confirmed = self._seen or self._elapsed() > self.limits.restart_grace
+        if confirmed and self.step.confirmed is not None:
+            confirmed = self.step.confirmed(described)
+        return self._settling(described, confirmed=confirmed)
+
+
+class SnapshotHandler(Handler):
+    """CreateDBSnapshot and CopyDBSnapshot: the snapshot is ours only if the plan's check says so."""
+
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.resource_id = None
+
+    def call(self):
+        self.rds.call(self.step.action, **self.step.parameters)
+
+    def happened(self):
+        snapshot = self.rds.describe_snapshot(self.step.resource)
+        if snapshot is None:
+            return False
+        self._refuse_if_foreign(snapshot)
+        return True
+
+    def _refuse_if_foreign(self, snapshot: dict) -> None:
+        if self.step.confirmed is not None and not self.step.confirmed(snapshot):
+            raise RefusedError(
+                f"{self.step.what}: a snapshot named {self.step.resource} exists, but it is not the one of this fence.",
+                done="It was not used.",
+                next_step=f"Find out who made {self.step.resource}; give another snapshot identifier, then run again.",
+            )
+
+    def status(self):
+        source = self.step.parameters.get("DBInstanceIdentifier")
+        described = self.rds.instance(source) if source else None
+        return described["DBInstanceStatus"] if described else None
+
+    def outlook(self, instances):
+        snapshot = self.rds.describe_snapshot(self.step.resource)
+        if snapshot is None:
+            return self._missing()
+        status = snapshot.get("Status", "creating")
+        if status == "available":
+            self._refuse_if_foreign(snapshot)
+            return Outlook(True, "available")
+        if status in ("failed", "deleted", "deleting") or status.startswith("incompatible"):
+            events = "; ".join(self.rds.events(snapshot.get("DBInstanceIdentifier", ""), 60)[-2:])
+            raise TerminalStateError(
+                f"{self.step.what}: snapshot {self.step.resource} is {status}." + (f" RDS says: {events}." if events else ""),
+                done="Nothing was restored from it; the source is untouched but for its name.",
+                next_step="Check the KMS key (enabled, kms:CreateGrant) and the quota of snapshots, then run again: another snapshot is made.",
+                status=status,
+            )
+        return Outlook(False, f"{status} {snapshot.get('PercentProgress', 0)} %")
+
+
+class Creation(Handler):
+    """RestoreDBInstanceFromDBSnapshot and CreateDBInstanceReadReplica."""
+
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.resource_id = None
+        self.identifier = self.step.resource
+
+    def call(self):
+        self.rds.call(self.step.action, **self.step.parameters)
+
+    def status(self):
+        source = self.step.parameters.get("SourceDBInstanceIdentifier")
+        described = self.rds.instance(source) if source else None
+        return described["DBInstanceStatus"] if described else None
+
+    def happened(self):
+        described = self.rds.instance(self.step.resource)
+        if described is None:
+            return False
+        if self.step.confirmed is not None and not self.step.confirmed(described):
+            raise RefusedError(
+                f"{self.step.what}: an instance {self.step.resource} exists already, and this run did not make it.",
+                done="It was left as it is.",
+                next_step=f"Find out who made {self.step.resource}; rename it out of the way, then run again.",
+            )
+        return True
+
+    def outlook(self, instances):
+        described = self._mine(instances)
+        if described is None:
+            return self._missing()
+        return self._settling(described, confirmed=True)
+
+
+class Modification(Handler):
+    """ModifyDBInstance and AddRoleToDBInstance: confirmed by the values themselves, for ``available`` proves nothing."""
+
+    def call(self):
+        described = self._described()
+        identifier = described["DBInstanceIdentifier"] if described else self.step.resource
+        extra = {"ApplyImmediately": True} if self.step.action == "ModifyDBInstance" else {}
+        self.rds.call(self.step.action, DBInstanceIdentifier=identifier, **self.step.parameters, **extra)
+
+    def happened(self):
+        described = self._described()
+        return described is not None and self.step.confirmed is not None and self.step.confirmed(described)
+
+    def outlook(self, instances):
+        described = self._mine(instances)
+        if described is None:
+            return self._missing()
+        return self._settling(described, confirmed=self.step.confirmed is None or self.step.confirmed(described))
+
+
+HANDLERS = {
+    "AddRoleToDBInstance": Modification,
+    "AddTagsToResource": Tagging,
+    "CopyDBSnapshot": SnapshotHandler,
+    "CreateDBInstanceReadReplica": Creation,
+    "CreateDBSnapshot": SnapshotHandler,
+    "ModifyDBInstance": Modification,
+    "RebootDBInstance": Reboot,
+    "RemoveTagsFromResource": Tagging,
+    "Rename": Rename,
+    "RestoreDBInstanceFromDBSnapshot": Creation,
+    "WaitUntilReady": WaitUntilReady,
+}

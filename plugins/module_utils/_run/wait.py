@@ -1,0 +1,102 @@
+# Copyright (c) the dbre.rds_encryption contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: names and behaviour may change in any release.
+
+"""Waiting: one read for many things, a pure outlook on each, and limits that say so in words.
+
+RDS gives no bound for any of its operations (a copy takes minutes or many hours), so a wait ends early only when nothing moves
+any more, and at once when a status is final.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import WaitTimeoutError
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How patiently to wait; all in seconds.
+
+    :param poll_interval: the longest pause between two reads; a wait begins with short ones.
+    :param wait_timeout: the longest time for one wait, however well it moves.
+    :param stall_timeout: the longest time in which nothing at all may move.
+    :param missing_timeout: how long something just made or renamed may be invisible (rds-guide: eventual consistency).
+    :param effect_timeout: how long a change may be accepted, settled and yet not visible.
+    :param restart_grace: how long a restart may go unseen before it is taken for done: short ones fall between two reads.
+    :param steady_reads: how many reads in a row must agree before a state is believed.
+    """
+
+    poll_interval: float = 20.0
+    wait_timeout: float = 86400.0
+    stall_timeout: float = 14400.0
+    missing_timeout: float = 900.0
+    effect_timeout: float = 900.0
+    restart_grace: float = 30.0
+    steady_reads: int = 3
+
+    @property
+    def steady_interval(self) -> float:
+        return min(5.0, self.poll_interval)
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What one read says of one awaited thing; ``text`` changes whenever the thing moves."""
+
+    done: bool
+    text: str
+
+
+REPORT_EVERY = 60.0
+
+
+def wait_until(look: Callable[[], list[tuple[str, Outlook]]], *, clock, limits: Limits, progress, what: str) -> None:
+    """Return once every outlook was done in enough reads in a row.
+
+    :param look: one read of everything awaited: (label, outlook) each; raises when something is final or unreadable for good.
+    :param progress: called with a line when something moved, and at least every minute.
+    :raises WaitTimeoutError: the limit was reached, or nothing moved for too long.
+    """
+    started = moved = reported = clock.monotonic()
+    steady = 0
+    interval = min(1.0, limits.poll_interval)
+    last: list[tuple[str, str]] = []
+    while True:
+        outlooks = look()
+        now = clock.monotonic()
+        texts = [(label, outlook.text) for label, outlook in outlooks]
+        changed = [pair for pair in texts if pair not in last]
+        if texts != last:
+            moved, last = now, texts
+        done = all(outlook.done for _label, outlook in outlooks)
+        steady = steady + 1 if done else 0
+        if steady >= limits.steady_reads:
+            return
+        if changed and steady <= 1:
+            for label, text in changed:
+                progress(f"{label}: {text} ({_minutes(now - started)})")
+            reported = now
+        elif now - reported >= REPORT_EVERY and not done:
+            progress(f"{what}: still " + "; ".join(f"{label} {text}" for label, text in texts) + f" ({_minutes(now - started)})")
+            reported = now
+        _check_limits(now, started, moved, limits, what, texts)
+        clock.sleep(limits.steady_interval if done else interval)
+        interval = min(interval * 1.4, limits.poll_interval)
+
+
+def _check_limits(now, started, moved, limits, what, texts) -> None:
+    state = "; ".join(f"{label}: {text}" for label, text in texts) or "nothing to see"
+    again = "Nothing was undone: run the same again, it goes on from here."
+    if now - started > limits.wait_timeout:
+        raise WaitTimeoutError(f"{what} took longer than {limits.wait_timeout:.0f} s (wait_timeout).", done=state + ".", next_step=again)
+    if now - moved > limits.stall_timeout:
+        raise WaitTimeoutError(f"{what}: nothing moved for {limits.stall_timeout:.0f} s (stall_timeout).", done=state + ".", next_step=again)
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds / 60:.1f} min" if seconds >= 60 else f"{seconds:.0f} s"

@@ -1,0 +1,183 @@
+#!/usr/bin/python
+# Copyright (c) the dbre.rds_encryption contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: rds_topology_info
+version_added: 1.0.0
+short_description: Where the encryption of an RDS topology stands, what is left to do, and what blocks it
+description:
+  - Finds a source, its replicas and their encrypted replacements by identifiers, replication links, tags and resource ids, at any point of
+    a run, and decides whether it can be encrypted. Changes nothing.
+  - The steps come from the very planners that the other modules use.
+options:
+  name:
+    description:
+      - The identifier that applications use; C(old-NAME) and C(new-NAME) of an interrupted run mean the same.
+      - A read replica is answered with action V(none), since it moves with its source.
+    type: str
+    required: true
+  kms_key_id:
+    description:
+      - The key (id, ARN or alias) to encrypt with. Without it the answer is blocked, if O(preflight=true).
+    type: str
+  strategy:
+    description:
+      - How to encrypt; V(cold) is snapshot, encrypted copy and restore behind a fence.
+    type: str
+    default: cold
+  database_access:
+    description:
+      - Whether databases can be reached by SQL from where the playbook runs.
+    type: bool
+    default: true
+  accept_pending_maintenance:
+    description:
+      - Go on although maintenance, or a restart for a parameter group, is pending on an instance of the topology.
+    type: bool
+    default: false
+  fleet:
+    description:
+      - The names of all hosts of the run, so that quotas are held against what they need together, and two names of one topology are seen.
+    type: list
+    elements: str
+    default: []
+  preflight:
+    description:
+      - Set to V(false) to only find the topology, without key, quotas, blockers and steps.
+    type: bool
+    default: true
+attributes:
+  check_mode:
+    description: Can run in check mode and predict the changes without making any.
+    support: full
+  diff_mode:
+    description: Changes nothing, so there is no difference to show.
+    support: full
+  idempotent:
+    description: A second run makes no change.
+    support: full
+author:
+  - The dbre.rds_encryption contributors (@dbre)
+extends_documentation_fragment:
+  - amazon.aws.common.modules
+  - amazon.aws.region.modules
+  - amazon.aws.boto3
+  - dbre.rds_encryption._prefixes
+"""
+
+EXAMPLES = r"""
+- name: Can prod-one be encrypted?
+  dbre.rds_encryption.rds_topology_info:
+    name: prod-one
+    kms_key_id: alias/rds-prod
+    region: eu-central-1
+  register: found
+
+- name: Show why not
+  ansible.builtin.debug:
+    var: found.topology.blockers
+"""
+
+RETURN = r"""
+topology:
+  description: The topology.
+  returned: always
+  type: dict
+  contains:
+    name:
+      description: The identifier that applications use.
+      type: str
+      returned: always
+    action:
+      description: V(encrypt) when there is work to do or to finish, V(none) when there is nothing to do, V(blocked) when it must not be started.
+      type: str
+      returned: always
+    reason:
+      description: The action in words.
+      type: str
+      returned: always
+    strategy:
+      description: The strategy asked for.
+      type: str
+      returned: always
+    strategy_role:
+      description: The role that carries the strategy out.
+      type: str
+      returned: always
+    engine:
+      description: The RDS engine.
+      type: str
+      returned: always
+    database_client:
+      description: The client with which the databases are checked by SQL, or null where they are not.
+      type: str
+      returned: always
+    fence_id:
+      description: The id of the fence in force.
+      type: str
+      returned: always
+    fenced:
+      description: Whether the fence in force is complete.
+      type: bool
+      returned: always
+    finished:
+      description: Whether everything is done, up to the tags.
+      type: bool
+      returned: always
+    members:
+      description: The primary first, then replicas by level; both sides of each as far as they exist.
+      type: list
+      elements: dict
+      returned: always
+    estimate_minutes:
+      description: A rough guess of each phase in minutes, from sizes alone.
+      type: dict
+      returned: always
+    blockers:
+      description: Every reason why nothing may be started, with C(code), C(resource) and C(text).
+      type: list
+      elements: dict
+      returned: always
+    warnings:
+      description: What the operator should know before starting.
+      type: list
+      elements: str
+      returned: always
+    steps:
+      description: What is left to do, in order, with C(phase), C(action), C(resource) and C(what).
+      type: list
+      elements: dict
+      returned: always
+    kms_key_arn:
+      description: The ARN of the key that was asked for.
+      type: str
+      returned: always
+"""
+
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._entry import module_main
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.common import PREFIX_SPEC
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.topology_info import run
+
+ARGUMENT_SPEC = dict(
+    name=dict(type="str", required=True),
+    kms_key_id=dict(type="str"),
+    strategy=dict(type="str", default="cold"),
+    database_access=dict(type="bool", default=True),
+    accept_pending_maintenance=dict(type="bool", default=False),
+    fleet=dict(type="list", elements="str", default=[]),
+    preflight=dict(type="bool", default=True),
+    **PREFIX_SPEC,
+)
+
+
+def main() -> None:
+    """Serve the module on a host."""
+    module_main(ARGUMENT_SPEC, run)
+
+
+if __name__ == "__main__":
+    main()
