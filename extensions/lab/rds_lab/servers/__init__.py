@@ -1,0 +1,1 @@
+"""The database servers behind the lab's endpoints."""

@@ -1,0 +1,95 @@
+"""Server processes that never outlive the lab."""
+from __future__ import annotations
+
+import os
+import queue
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from concurrent.futures import Future
+
+
+class Spawner:
+    """Starts processes from one thread that lives as long as the program.
+
+    PR_SET_PDEATHSIG kills a child when the *thread* that started it ends, not when the process does: a server started by
+    the thread of one HTTP request would die with that request.
+    """
+
+    def __init__(self) -> None:
+        self._requests: queue.SimpleQueue = queue.SimpleQueue()
+        self._guard = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def start(self, command: list[str], **options) -> subprocess.Popen:
+        """The started process, killed by the kernel when this program dies however it dies."""
+        with self._guard:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._serve, name="spawner", daemon=True)
+                self._thread.start()
+        future: Future = Future()
+        self._requests.put((command, options, future))
+        return future.result()
+
+    def _serve(self) -> None:
+        while True:
+            command, options, future = self._requests.get()
+            try:
+                # A group of its own keeps a Ctrl-C at the terminal from reaching the server before the lab does.
+                future.set_result(subprocess.Popen(_dying_with_parent(command), start_new_session=True, stdin=subprocess.DEVNULL, **options))
+            except BaseException as error:  # noqa: B902  (handed to the caller)
+                future.set_exception(error)
+
+
+SPAWNER = Spawner()
+
+
+def _dying_with_parent(command: list[str]) -> list[str]:
+    tool = shutil.which("setpriv")
+    if tool is None:
+        raise RuntimeError("The lab needs setpriv (package util-linux) to tie its servers to its own life.")
+    return [tool, "--pdeathsig", "KILL", "--", *command]
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process with this id runs and is no zombie."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="latin-1") as stat:
+            return stat.read().rpartition(")")[2].split()[0] not in ("Z", "X")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def kill_left_over(pid: int, mark: str) -> bool:
+    """Whether a process was killed: one with this id whose command line holds ``mark``."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as cmdline:
+            arguments = cmdline.read().decode(errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    if mark not in arguments:
+        return False
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return False
+    deadline = time.monotonic() + 10
+    while is_alive(pid) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return True
+
+
+def memory_of(pid: int) -> dict[str, int]:
+    """Memory of a process in KiB: ``rss`` as listed by ps, ``pss`` with shared pages divided among their users."""
+    result = {"rss": 0, "pss": 0}
+    try:
+        with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as rollup:
+            for line in rollup:
+                name, _, rest = line.partition(":")
+                if name in ("Rss", "Pss"):
+                    result[name.lower()] = int(rest.split()[0])
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        pass
+    return result

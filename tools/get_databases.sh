@@ -1,0 +1,125 @@
+#!/bin/sh
+# Get the database servers that the lab runs: MariaDB of this Debian release and MySQL of Debian sid, unpacked from their
+# packages under .cache/databases. Nothing is installed and the system's list of packages is not changed (for MySQL apt
+# works in a folder of its own). Does nothing when they are already there.
+#
+#   tools/get_databases.sh [mariadb] [mysql]        default: both
+#
+# The result is two programs that take a server's options: .cache/databases/mariadb/mariadbd, .cache/databases/mysql/mysqld.
+# Where Debian's packages cannot be had, a mariadbd or a real mysqld on PATH is used.
+set -eu
+
+top=$(cd "$(dirname "$0")/.." && pwd)
+home=${RDS_LAB_DATABASES:-$top/.cache/databases}
+want=${*:-mariadb mysql}
+
+say() { printf 'get_databases: %s\n' "$*"; }
+fail() { say "$*" >&2; exit 1; }
+
+is_debian() { command -v apt-get >/dev/null && command -v dpkg >/dev/null; }
+
+# Writes the program that starts a server with the libraries it was unpacked with.
+write_program() {  # PROGRAM LIBRARY_FOLDER LOADER BINARY OPTIONS
+    printf '#!/bin/sh\nexec "%s" --library-path "%s" "%s" --no-defaults %s "$@"\n' "$3" "$2" "$4" "$5" >"$1"
+    chmod +x "$1"
+}
+
+get_mariadb() {
+    dir=$home/mariadb
+    if [ -x "$dir/mariadbd" ] && "$dir/mariadbd" --version >/dev/null 2>&1; then
+        say "MariaDB is there: $("$dir/mariadbd" --version | sed 's/.*Ver \([^ ]*\).*/\1/')"
+        return
+    fi
+    rm -rf "$dir"
+    mkdir -p "$dir/debs" "$dir/root"
+    packages="mariadb-server-core mariadb-server mariadb-client-core libmariadb3 libaio1 liburing2 libnuma1 libpmem1 libsnappy1v5
+              libndctl6 libdaxctl1 libpcre2-8-0 libssl3 libstdc++6 libgcc-s1 libsystemd0 libcrypt1 zlib1g liblzma5 liblz4-1 libzstd1
+              libbz2-1.0 libcap2 libgcrypt20 libgpg-error0 liblzo2-2 libkmod2 libuuid1 libc6"
+    if is_debian; then
+        # shellcheck disable=SC2086  # a list of words
+        fetch() { ( cd "$dir/debs" && apt-get -qq -o APT::Sandbox::User=root download $packages ); }
+        if ! fetch >"$dir/log" 2>&1; then
+            say "MariaDB: refreshing the list of packages"
+            apt-get -qq update >>"$dir/log" 2>&1 || true
+            fetch >>"$dir/log" 2>&1 || rm -f "$dir"/debs/mariadb-server-core*
+        fi
+    fi
+    if [ -n "$(find "$dir/debs" -name 'mariadb-server-core*.deb')" ]; then
+        for deb in "$dir"/debs/*.deb; do dpkg -x "$deb" "$dir/root"; done
+        rm -rf "$dir/debs" "$dir/root/usr/share/doc" "$dir/root/usr/share/man" "$dir/root/etc" "$dir/root/usr/share/locale"
+        lib=$(find "$dir/root" -path '*/lib/*-linux-gnu*' -name libc.so.6 -exec dirname {} \; | head -1)
+        usr=$(find "$dir/root/usr/lib" -maxdepth 1 -name '*-linux-gnu*' | head -1)
+        # the loader is taken through the folder, so that it works wherever /lib is a link
+        loader=$(find "$lib" -name 'ld-linux*.so.*' | head -1)
+        plugins=$(find "$dir/root/usr/lib" -type d -path '*plugin' | head -1)
+        write_program "$dir/mariadbd" "$lib:$usr" "$loader" "$dir/root/usr/sbin/mariadbd" \
+            "--basedir=\"$dir/root/usr\" --lc-messages-dir=\"$dir/root/usr/share/mysql\" --plugin-dir=\"$plugins\""
+        "$dir/mariadbd" --version >"$dir/version" 2>&1 || fail "MariaDB does not start: $(cat "$dir/version")"
+        say "MariaDB unpacked from Debian's packages: $(sed 's/.*Ver \([^ ]*\).*/\1/' "$dir/version")"
+    elif command -v mariadbd >/dev/null; then
+        printf '#!/bin/sh\nexec "%s" --no-defaults "$@"\n' "$(command -v mariadbd)" >"$dir/mariadbd"
+        chmod +x "$dir/mariadbd"
+        say "MariaDB of this machine: $(command -v mariadbd)"
+    else
+        cat "$dir/log" >&2 2>/dev/null || true
+        rm -rf "$dir"
+        fail "MariaDB: neither Debian's packages nor a mariadbd on PATH"
+    fi
+}
+
+get_mysql() {
+    dir=$home/mysql
+    if [ -x "$dir/mysqld" ] && "$dir/mysqld" --version >/dev/null 2>&1; then
+        say "MySQL is there: $("$dir/mysqld" --version | sed 's/.*Ver \([^ ]*\).*/\1/')"
+        return
+    fi
+    rm -rf "$dir"
+    mkdir -p "$dir/lists/partial" "$dir/cache/archives/partial" "$dir/root"
+    if is_debian && get_mysql_of_sid >"$dir/log" 2>&1; then
+        rm -rf "$dir/cache" "$dir/lists"
+        say "MySQL unpacked from Debian sid's packages: $("$dir/mysqld" --version | sed 's/.*Ver \([^ ]*\).*/\1/')"
+    elif command -v mysqld >/dev/null && mysqld --version | grep -qv MariaDB; then
+        printf '#!/bin/sh\nexec "%s" --no-defaults "$@"\n' "$(command -v mysqld)" >"$dir/mysqld"
+        chmod +x "$dir/mysqld"
+        say "MySQL of this machine: $(command -v mysqld)"
+    else
+        cat "$dir/log" >&2 2>/dev/null || true
+        rm -rf "$dir"
+        fail "MySQL: neither Debian sid's packages nor a real mysqld on PATH"
+    fi
+}
+
+get_mysql_of_sid() {
+    : >"$dir/status"
+    mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | grep -v security | head -1)
+    [ -n "$mirror" ] || mirror=http://deb.debian.org/debian/
+    echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror sid main" >"$dir/sources.list"
+    set -- -qq -y -o "Dir::Etc::SourceList=$dir/sources.list" -o Dir::Etc::SourceParts=/dev/null -o "Dir::State::Lists=$dir/lists" \
+        -o "Dir::State::status=$dir/status" -o "Dir::Cache=$dir/cache" -o Acquire::Languages=none -o APT::Sandbox::User=root
+    apt-get "$@" update || return 1
+    apt-get "$@" --no-install-recommends --download-only install mysql-server-core || return 1
+    for deb in "$dir"/cache/archives/*.deb; do dpkg -x "$deb" "$dir/root" || return 1; done
+    rm -rf "$dir/root/usr/bin" "$dir/root/usr/share/doc" "$dir/root/usr/share/perl" "$dir"/root/usr/lib/*/perl*
+    lib=$(find "$dir/root/usr/lib" -maxdepth 1 -name '*-linux-gnu*' | head -1)
+    loader=$(find "$lib" -maxdepth 1 -name 'ld-linux*.so.*' | head -1)
+    write_program "$dir/mysqld" "$lib" "$loader" "$dir/root/usr/sbin/mysqld" \
+        "--basedir=\"$dir/root/usr\" --lc-messages-dir=\"$dir/root/usr/share/mysql\" --secure-file-priv=NULL"
+    "$dir/mysqld" --version
+}
+
+mkdir -p "$home"
+# One at a time: two labs that start together must not unpack into the same folder.
+if [ -z "${RDS_LAB_LOCKED:-}" ] && command -v flock >/dev/null; then
+    RDS_LAB_LOCKED=1 exec flock "$home/.lock" "$0" "$@"
+fi
+
+jobs=""
+for one in $want; do
+    case $one in
+        mariadb | mysql) "get_$one" & jobs="$jobs $!" ;;
+        *) fail "unknown server: $one" ;;
+    esac
+done
+status=0
+for job in $jobs; do wait "$job" || status=1; done
+exit $status
