@@ -522,6 +522,8 @@ def _expect_parameter_group(source: dict, target: dict, circumstances: Circumsta
 
 def _expect_option_group(source: dict, target: dict, circumstances: Circumstances) -> tuple[str, str]:
     read = _first_name("OptionGroupMemberships", "OptionGroupName", gone=("pending-removal", "removing"))
+    if read(source) is None and (read(target) or "").startswith("default:"):
+        return EXPLAINED, "RDS gives an instance without an option group the default one, which is empty"
     if read(source) != read(target):
         return DIFFERENT, "another option group"
     states = sorted({_status(group) for group in target.get("OptionGroupMemberships") or ()} - {"in-sync", ""})

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.attribu
     Rule,
 )
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.engines import engine_row
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import RefusedError
 
 NO_RULE = "no rule"
 
@@ -119,6 +121,56 @@ def judge(rule: Rule, source: dict, target: dict, circumstances: Circumstances) 
 def unexplained(rows: Iterable[Row]) -> list[Row]:
     """The rows that stand between the target and the name of the source."""
     return [row for row in rows if row.verdict in (DIFFERENT, UNKNOWN)]
+
+
+def count_verdicts(rows: Iterable[Row]) -> dict[str, int]:
+    """How many rows have each verdict."""
+    counts = dict.fromkeys((EQUAL, EXPLAINED, DIFFERENT, UNKNOWN), 0)
+    for row in rows:
+        counts[row.verdict] += 1
+    return counts
+
+
+def refuse_unknown_members(members: Iterable[str], *descriptions: dict) -> None:
+    """Nothing, if each is an attribute with a rule, or one that a description has.
+
+    :raises RefusedError: a misspelt name would accept nothing, and be found out in the night of the run.
+    """
+    known = set(RULES_BY_MEMBER).union(*descriptions)
+    unknown = sorted(set(members) - known)
+    if unknown:
+        hints = [f"{each} (did you mean {' or '.join(near)}?)" if (near := _near(each, known)) else each for each in unknown]
+        raise RefusedError(
+            f"accepted_differences names attributes that a DB instance does not have: {', '.join(hints)}.",
+            done="nothing was changed.",
+            next_step="Write them as aws rds describe-db-instances does, for instance AvailabilityZone.",
+        )
+
+
+def _near(word: str, known: set[str]) -> list[str]:
+    by_letters = {each.lower().replace("_", ""): each for each in known}
+    return [by_letters[each] for each in difflib.get_close_matches(word.lower().replace("_", ""), by_letters, n=2, cutoff=0.75)]
+
+
+def counterparts(source: dict, target: dict, *, old_prefix: str, new_prefix: str) -> dict[str, str]:
+    """Which identifier of the target's side stands for which one of the source's side, for both instances, their sources and replicas.
+
+    ``old-NAME`` or ``NAME`` on the source's side corresponds to ``new-NAME`` or ``NAME`` on the target's, whichever is there.
+    """
+    there = _identifiers(target)
+    names = {source["DBInstanceIdentifier"]: target["DBInstanceIdentifier"]}
+    for identifier in _identifiers(source):
+        plain_name = identifier[len(old_prefix) :] if old_prefix and identifier.startswith(old_prefix) else identifier
+        for name in dict.fromkeys((plain_name, identifier)):
+            found = [candidate for candidate in (new_prefix + name, name) if candidate in there]
+            if found:
+                names.setdefault(identifier, found[0])
+    return names
+
+
+def _identifiers(description: dict) -> list[str]:
+    linked = [description.get("ReadReplicaSourceDBInstanceIdentifier"), *(description.get("ReadReplicaDBInstanceIdentifiers") or ())]
+    return [description["DBInstanceIdentifier"], *(each.rpartition(":")[2] for each in linked if each)]
 
 
 def unified_diff(rows: Iterable[Row], *, before_header: str = "source", after_header: str = "target") -> dict[str, str]:

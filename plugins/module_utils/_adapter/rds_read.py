@@ -1,0 +1,74 @@
+# Copyright (c) the dbre.rds_encryption contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: names and behaviour may change in any release.
+
+"""Reading calls to RDS and KMS: one function per call, no decisions."""
+
+from __future__ import annotations
+
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import EncryptionError
+
+try:
+    from botocore.exceptions import ClientError
+except ImportError:  # AnsibleAWSModule reports the missing library in words
+    ClientError = ()
+
+# The code on the wire has no "Fault"; the class of botocore has.
+_NO_INSTANCE = ("DBInstanceNotFound", "DBInstanceNotFoundFault")
+
+
+def describe_instance(client, identifier: str) -> dict | None:
+    """The ``DBInstance`` that has this identifier now, or None."""
+    try:
+        found = client.describe_db_instances(DBInstanceIdentifier=identifier)["DBInstances"]
+    except ClientError as e:
+        if e.response.get("Error", {}).get("Code") in _NO_INSTANCE:
+            return None
+        raise
+    return found[0] if found else None
+
+
+def describe_all_instances(client) -> list[dict]:
+    """Every ``DBInstance`` of the account in the region."""
+    return _pages(client)
+
+
+def describe_instances_by(client, filter_name: str, values) -> list[dict]:
+    """The ``DBInstance``s that a filter of DescribeDBInstances finds (``dbi-resource-id``, ``db-instance-id``, ...)."""
+    return _pages(client, Filters=[{"Name": filter_name, "Values": list(values)}])
+
+
+def _pages(client, **parameters) -> list[dict]:
+    pages = client.get_paginator("describe_db_instances").paginate(**parameters)
+    return [instance for page in pages for instance in page["DBInstances"]]
+
+
+def accepted_parameters(client, operation_name: str) -> frozenset[str]:
+    """The parameter names that the installed botocore knows for an operation (``RestoreDBInstanceFromDBSnapshot``, ...)."""
+    shape = client.meta.service_model.operation_model(operation_name).input_shape
+    return frozenset(shape.members)
+
+
+def key_description(kms_client, key_id: str) -> dict:
+    """The ``KeyMetadata`` of a KMS key given by id, ARN or alias.
+
+    :raises EncryptionError: when there is no such key in the region, or it may not be read.
+    """
+    try:
+        return kms_client.describe_key(KeyId=key_id)["KeyMetadata"]
+    except ClientError as e:
+        code = e.response.get("Error", {}).get("Code", "")
+        region = kms_client.meta.region_name
+        if code in ("NotFoundException", "InvalidArnException", "ValidationException"):
+            raise EncryptionError(
+                f"KMS knows no key {key_id} in {region} ({code}).",
+                next_step="Give the id, ARN or alias of a key of that region (aws kms list-aliases).",
+            ) from e
+        if "AccessDenied" in code:
+            raise EncryptionError(
+                f"The key {key_id} in {region} may not be read ({code}).",
+                next_step="Allow kms:DescribeKey on it, in the key policy as well when the key is another account's.",
+            ) from e
+        raise
