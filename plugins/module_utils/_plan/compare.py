@@ -215,10 +215,22 @@ def _mapped(value: Any, names: dict[str, str]) -> Any:
 
 def _without_rule(member: str, source: dict, target: dict, newest_known: str) -> Row:
     mine, its = source.get(member), target.get(member)
+    shown = [plain(_without_secrets(member, each)) for each in (mine, its)]
     if (mine or None) == (its or None):
-        return Row(member, plain(mine), plain(its), NO_RULE, EQUAL)
+        return Row(member, *shown, NO_RULE, EQUAL)
     reason = f"this version of the collection (made for botocore {newest_known}) does not know the attribute; compare it by hand and accept it"
-    return Row(member, plain(mine), plain(its), NO_RULE, UNKNOWN, reason)
+    return Row(member, *shown, NO_RULE, UNKNOWN, reason)
+
+
+def _without_secrets(name: str, value: Any) -> Any:
+    """A value of which nothing is known, without what its names say to be secret."""
+    if value and any(word in name.lower() for word in ("secret", "password", "token", "credential")):
+        return "(given)"
+    if isinstance(value, dict):
+        return {key: _without_secrets(key, each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without_secrets(name, each) for each in value]
+    return value
 
 
 def _explained(row: Row, how: str) -> Row:
