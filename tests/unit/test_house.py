@@ -14,6 +14,7 @@ import sys
 
 import pytest
 import yaml
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.engines import STRATEGY_ROLES
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 OURS = "ansible_collections.dbre.rds_encryption."
@@ -43,13 +44,15 @@ def tracked_files() -> list[pathlib.Path]:
 
 # -- layers ----------------------------------------------------------------------------------------------------------------------------
 
-# module -> _entry -> {_plan, _run, _adapter} -> _model. A file imports its own layer or a lower one; the three in the middle never
+# module -> {_entry, _jobs} -> {_plan, _run, _adapter} -> _model. A file imports its own layer or a lower one; the three in the middle never
 # each other.
 LAYERS = (
     ("plugins/action/", "action", 6),
     ("plugins/modules/", "modules", 5),
     ("plugins/plugin_utils/_controller", "_controller", 4),
     ("plugins/module_utils/_entry", "_entry", 3),
+    ("plugins/module_utils/_jobs/", "_jobs", 3),
+    ("plugins/module_utils/_jobs/", "_jobs", 2.5),
     ("plugins/module_utils/_plan/", "_plan", 2),
     ("plugins/module_utils/_run/", "_run", 2),
     ("plugins/module_utils/_adapter/", "_adapter", 2),
@@ -267,15 +270,16 @@ def specification_faults(name: str, options: dict, values: dict) -> list[str]:
     return faults
 
 
-def variables_read(role: pathlib.Path) -> set[str]:
-    """Operator variables that the task files and templates of a role mention (``__rds_encryption_x`` are internals)."""
-    found = set()
-    for folder in ("tasks", "handlers", "templates", "vars"):
-        for path in (role / folder).rglob("*"):
-            if path.is_file():
-                lines = (line for line in path.read_text(encoding="utf-8").splitlines() if not line.lstrip().startswith("#"))
-                found.update(re.findall(r"\brds_encryption_\w+", "\n".join(lines)))
-    return found
+def text_of(*paths: pathlib.Path) -> str:
+    """The lines of some files and of all files in some folders, without comments."""
+    files = sorted(file for path in paths for file in ([path] if path.is_file() else path.rglob("*")) if file.is_file())
+    lines = (line for file in files for line in file.read_text(encoding="utf-8").splitlines())
+    return "\n".join(line for line in lines if not line.lstrip().startswith("#"))
+
+
+def variables_in(text: str) -> set[str]:
+    """Operator variables that a text mentions: not internals (``__rds_encryption_x``), nor what a task of the text registers."""
+    return set(re.findall(r"\brds_encryption_\w+", text)) - set(re.findall(r"\bregister: (rds_encryption_\w+)", text))
 
 
 def test_roles_document_their_defaults():
@@ -293,27 +297,45 @@ def test_roles_document_their_defaults():
     assert not faults, "\n".join(faults)
 
 
+def strategies() -> list[pathlib.Path]:
+    """The strategy roles: a phase role reads, through them, what their task file of its name reads."""
+    return [TOP / "roles" / name.rsplit(".", 1)[-1] for name in STRATEGY_ROLES.values()]
+
+
 def test_operator_variables_mean_the_same_in_every_role():
-    known = specification(TOP / "roles" / BASE)
+    meaning: dict[str, tuple[str, dict]] = {}
     faults = []
     for role in roles():
-        if role.name == BASE:
-            continue
-        options = specification(role)
-        for key, option in options.items():
-            if key not in known:
-                faults.append(f"roles/{role.name}: {key} is unknown to roles/{BASE}")
-                continue
-            for aspect in ("type", "elements", "choices", "default", "no_log"):
-                if option.get(aspect, NO_DEFAULT) != known[key].get(aspect, NO_DEFAULT):
-                    faults.append(f"roles/{role.name}: {aspect} of {key} differs from roles/{BASE}")
-        dependencies = yaml_of(role / "meta" / "main.yml")["dependencies"]
-        if f"dbre.rds_encryption.{BASE}" not in [entry["role"] if isinstance(entry, dict) else entry for entry in dependencies]:
-            faults.append(f"roles/{role.name}: does not depend on dbre.rds_encryption.{BASE}")
-        read = variables_read(role)
-        faults += [f"roles/{role.name}: reads {key}, which its specification lacks" for key in sorted(read - set(options))]
-        shared = variables_read(TOP / "roles" / BASE)
-        faults += [f"roles/{role.name}: specifies {key} and does not read it" for key in sorted(set(options) - read - shared)]
+        for key, option in specification(role).items():
+            # Not "required": a variable may be needed by one phase and not by another.
+            aspects = {aspect: option[aspect] for aspect in ("type", "elements", "choices", "default", "no_log") if aspect in option}
+            first, known = meaning.setdefault(key, (role.name, aspects))
+            if aspects != known:
+                faults.append(f"{key}: {aspects} in roles/{role.name}, {known} in roles/{first}")
+    assert not faults, "\n".join(faults)
+
+
+def test_roles_specify_the_operator_variables_that_they_read():
+    """A phase role reads what its own files name, what its slot of each strategy names, and what the shared tasks of the base role name."""
+    base = TOP / "roles" / BASE
+    strategies = [role for role in roles() if role != base and not (role / "tasks" / "main.yml").is_file()]
+    everything = text_of(*((role / folder) for role in roles() for folder in ("tasks", "templates", "vars")))
+    registered = set(re.findall(r"\bregister: (rds_encryption_\w+)", everything))
+    shared = variables_in(text_of(base / "tasks", base / "vars", *(strategy / "vars" for strategy in strategies)))
+    faults = []
+    for role in roles():
+        options = set(specification(role))
+        own = text_of(role / "tasks", role / "templates", role / "vars")
+        if role not in strategies:
+            own += "\n" + text_of(*(strategy / "tasks" / f"{role.name}.yml" for strategy in strategies))
+            faults += [f"roles/{role.name}: reads {key}, which it does not specify" for key in variables_in(own) - registered - options]
+            if role != base:
+                unread = options - variables_in(own) - shared
+                faults += [f"roles/{role.name}: specifies {key} and does not read it" for key in sorted(unread)]
+        if role != base and variables_in(own):
+            dependencies = yaml_of(role / "meta" / "main.yml")["dependencies"]
+            if f"dbre.rds_encryption.{BASE}" not in [entry["role"] if isinstance(entry, dict) else entry for entry in dependencies]:
+                faults.append(f"roles/{role.name}: reads operator variables and does not depend on dbre.rds_encryption.{BASE}")
     assert not faults, "\n".join(faults)
 
 
@@ -326,3 +348,8 @@ def test_the_role_rule_sees_a_fault():
     assert specification_faults("x", {}, {"a": "old-"})
     assert specification_faults("x", {"a": {"type": "bool", "default": 1}}, {"a": True})
     assert specification_faults("x", {"a": {"type": "str", "required": True}}, {"a": "old-"})
+
+
+def test_the_variables_rule_sees_a_variable():
+    task = 'x: "{{ rds_encryption_old_prefix }}"\nregister: rds_encryption_read\ny: "{{ __rds_encryption_login }}"'
+    assert variables_in(task) == {"rds_encryption_old_prefix"}
