@@ -17,7 +17,6 @@ import copy
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.attributes import LATE, RULES, RULES_BY_MEMBER, Rule
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.engines import engine_row
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.names import own_tags
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.statuses import READY_STATUSES, meaning_of_status
 
 
 def restore_parameters(source: dict, accepted: frozenset[str] | set[str]) -> dict:
@@ -180,75 +179,3 @@ def missing_roles(model: dict, current: dict) -> list[tuple[str, str]]:
 def tag_changes(model_tags: dict[str, str], current_tags: dict[str, str]) -> dict[str, str]:
     """The tags to add or overwrite so that ``current`` has all of the model's own tags; a tag that only ``current`` has is left."""
     return {key: value for key, value in own_tags(model_tags).items() if current_tags.get(key) != value}
-
-
-def needs_reboot(description: dict) -> bool:
-    """Whether only a reboot puts what was asked for in force (a parameter group or a dedicated log volume waits for it)."""
-    if any(group.get("ParameterApplyStatus") == "pending-reboot" for group in description.get("DBParameterGroups") or ()):
-        return True
-    return set(description.get("PendingModifiedValues") or ()) == {"DedicatedLogVolume"}
-
-
-def not_ready(description: dict) -> str | None:
-    """One reason why an instance is not finished, or None when it is: available, nothing pending, every part in force."""
-    for reason in _unfinished(description):
-        return reason
-    return None
-
-
-def broken(description: dict) -> str | None:
-    """One reason why no wait can finish this instance, or None: a terminal status, or a part of it that failed for good."""
-    status = description.get("DBInstanceStatus")
-    kind, advice = meaning_of_status(status)
-    if kind == "terminal":
-        return f"status {status}: {advice}"
-    for group in description.get("DBParameterGroups") or ():
-        if group.get("ParameterApplyStatus") == "failed-to-apply":
-            return f"parameter group {group.get('DBParameterGroupName')} failed to apply"
-    for group in description.get("OptionGroupMemberships") or ():
-        if group.get("Status") == "failed":
-            return f"option group {group.get('OptionGroupName')} failed to apply"
-    for domain in description.get("DomainMemberships") or ():
-        if domain.get("Status") == "failed":
-            return f"joining the domain {domain.get('Domain') or domain.get('FQDN')} failed"
-    for role in description.get("AssociatedRoles") or ():
-        if role.get("Status") == "INVALID":
-            return f"RDS cannot assume the role {role.get('RoleArn')} ({role.get('FeatureName')})"
-    for info in description.get("StatusInfos") or ():
-        if info.get("StatusType") == "read replication" and info.get("Status") in ("error", "terminated"):
-            return f"replication is in state {info.get('Status')}: {info.get('Message') or 'no message'}"
-    return None
-
-
-def _unfinished(description: dict):
-    status = description.get("DBInstanceStatus")
-    if status not in READY_STATUSES:
-        yield f"status {status}"
-    pending = sorted(description.get("PendingModifiedValues") or ())
-    if pending:
-        yield f"pending: {', '.join(pending)}"
-    for group in description.get("DBParameterGroups") or ():
-        if group.get("ParameterApplyStatus") not in (None, "in-sync"):
-            yield f"parameter group {group.get('DBParameterGroupName')} is {group['ParameterApplyStatus']}"
-    for group in description.get("OptionGroupMemberships") or ():
-        if group.get("Status") not in (None, "in-sync"):
-            yield f"option group {group.get('OptionGroupName')} is {group['Status']}"
-    for group in description.get("VpcSecurityGroups") or ():
-        if group.get("Status") not in (None, "active"):
-            yield f"security group {group.get('VpcSecurityGroupId')} is {group['Status']}"
-    for domain in description.get("DomainMemberships") or ():
-        if domain.get("Status") not in (None, "joined", "kerberos-enabled"):
-            yield f"domain {domain.get('Domain') or domain.get('FQDN')} is {domain['Status']}"
-    for role in description.get("AssociatedRoles") or ():
-        if role.get("Status") not in (None, "ACTIVE"):
-            yield f"role for {role.get('FeatureName')} is {role['Status']}"
-    secret = description.get("MasterUserSecret") or {}
-    if secret.get("SecretStatus") not in (None, "active", "rotating"):
-        yield f"the secret of the master password is {secret['SecretStatus']}"
-    if description.get("ReadReplicaSourceDBInstanceIdentifier"):
-        infos = [each for each in description.get("StatusInfos") or () if each.get("StatusType") == "read replication"]
-        if not infos:
-            yield "replication has not reported yet"
-        for info in infos:
-            if info.get("Status") != "replicating":
-                yield f"replication is in state {info.get('Status')}"

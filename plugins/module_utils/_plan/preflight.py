@@ -21,7 +21,7 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.names i
     own_tags,
     tags_of,
 )
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.readiness import needs_reboot
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.readiness import broken, needs_reboot
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.statuses import READY_STATUSES, meaning_of_status
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.topology import (
     Listing,
@@ -295,6 +295,9 @@ def _state_blockers(topology: Topology, around: Surroundings, policy: Policy) ->
             blockers.append(Blocker("status", name, f"{name} is {status}; it must be available. {meaning_of_status(status)[1]}"))
         if resuming:
             continue
+        fault = broken(source) if status in READY_STATUSES else None
+        if fault:
+            blockers.append(Blocker("broken", name, f"{name} is {status}, but {fault}: mend it first."))
         pending = sorted(k for k, v in (source.get("PendingModifiedValues") or {}).items() if v not in (None, {}, []))
         if pending:
             text = f"{name} has pending modifications ({', '.join(pending)}), which the rename would put in force. Apply or cancel them first."

@@ -12,7 +12,7 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors 
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.names import tag_list, tags_of
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.statuses import READY_STATUSES, meaning_of_status
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.steps import Step
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.readiness import settled
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.readiness import broken, settled
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._run.wait import Limits, Outlook
 
 
@@ -88,7 +88,7 @@ class Handler:
             )
         return Outlook(False, "not visible yet")
 
-    def _settling(self, described: dict, *, confirmed: bool) -> Outlook:
+    def _settling(self, described: dict, *, confirmed: bool, replication: bool = True) -> Outlook:
         """Done once the instance is ready, nothing of it is in motion, and the step's effect shows."""
         status = described["DBInstanceStatus"]
         stop_if_final(described, self.step, self.rds)
@@ -96,7 +96,7 @@ class Handler:
             self._settled_since = None
             progress = described.get("PercentProgress")
             return Outlook(False, f"{status} {progress} %" if progress else status)
-        reason = settled(described)
+        reason = settled(described, replication=replication)
         if reason:
             self._settled_since = None
             return Outlook(False, f"{status}, {reason}")
@@ -118,7 +118,7 @@ def stop_if_final(described: dict, step: Step, rds) -> None:
     status = described["DBInstanceStatus"]
     kind, advice = meaning_of_status(status)
     if kind in ("ready", "moving"):
-        return
+        return _stop_if_a_part_failed(described, step)
     identifier = described["DBInstanceIdentifier"]
     events = "; ".join(rds.events(identifier, 60)[-3:])
     raise TerminalStateError(
@@ -127,6 +127,16 @@ def stop_if_final(described: dict, step: Step, rds) -> None:
         next_step=advice,
         status=status,
     )
+
+
+def _stop_if_a_part_failed(described: dict, step: Step) -> None:
+    reason = broken(described)
+    if reason and described["DBInstanceStatus"] in READY_STATUSES:
+        raise TerminalStateError(
+            f"{step.what}: {described['DBInstanceIdentifier']} is {described['DBInstanceStatus']}, but {reason}.",
+            done=f"{step.action} was accepted; nothing was deleted.",
+            next_step="Mend what is named, then run again: the run goes on from here.",
+        )
 
 
 class WaitUntilReady(Handler):
@@ -222,7 +232,7 @@ class Rename(Handler):
             stop_if_final(described, self.step, self.rds)
             return Outlook(False, described["DBInstanceStatus"])
         address = (described.get("Endpoint") or {}).get("Address", "")
-        return self._settling(described, confirmed=address.startswith(self.wanted + "."))
+        return self._settling(described, confirmed=address.startswith(self.wanted + "."), replication=False)
 
 
 class Reboot(Handler):

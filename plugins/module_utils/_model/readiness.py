@@ -1,0 +1,100 @@
+# Copyright (c) the dbre.rds_encryption contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: names and behaviour may change in any release.
+
+"""Whether an instance that RDS calls available is really finished: ``available`` alone proves nothing (pure, one description in)."""
+
+from __future__ import annotations
+
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.statuses import READY_STATUSES, meaning_of_status
+
+
+def needs_reboot(description: dict) -> bool:
+    """Whether only a reboot puts what was asked for in force (a parameter group or a dedicated log volume waits for it)."""
+    if any(group.get("ParameterApplyStatus") == "pending-reboot" for group in description.get("DBParameterGroups") or ()):
+        return True
+    return set(description.get("PendingModifiedValues") or ()) == {"DedicatedLogVolume"}
+
+
+def not_ready(description: dict) -> str | None:
+    """One reason why an instance is not finished, or None when it is: available, nothing pending, every part in force."""
+    for reason in _unfinished(description):
+        return reason
+    return None
+
+
+def broken(description: dict) -> str | None:
+    """One reason why no wait can finish this instance, or None: a terminal status, or a part of it that failed for good."""
+    status = description.get("DBInstanceStatus")
+    kind, advice = meaning_of_status(status)
+    if kind == "terminal":
+        return f"status {status}: {advice}"
+    for group in description.get("DBParameterGroups") or ():
+        if group.get("ParameterApplyStatus") == "failed-to-apply":
+            return f"parameter group {group.get('DBParameterGroupName')} failed to apply"
+    for group in description.get("OptionGroupMemberships") or ():
+        if group.get("Status") == "failed":
+            return f"option group {group.get('OptionGroupName')} failed to apply"
+    for domain in description.get("DomainMemberships") or ():
+        if domain.get("Status") == "failed":
+            return f"joining the domain {domain.get('Domain') or domain.get('FQDN')} failed"
+    for role in description.get("AssociatedRoles") or ():
+        if role.get("Status") == "INVALID":
+            return f"RDS cannot assume the role {role.get('RoleArn')} ({role.get('FeatureName')})"
+    for info in description.get("StatusInfos") or ():
+        if info.get("StatusType") == "read replication" and info.get("Status") in ("error", "terminated"):
+            return f"replication is in state {info.get('Status')}: {info.get('Message') or 'no message'}"
+    return None
+
+
+def _unfinished(description: dict):
+    status = description.get("DBInstanceStatus")
+    if status not in READY_STATUSES:
+        yield f"status {status}"
+    pending = sorted(description.get("PendingModifiedValues") or ())
+    if pending:
+        yield f"pending: {', '.join(pending)}"
+    for group in description.get("DBParameterGroups") or ():
+        if group.get("ParameterApplyStatus") not in (None, "in-sync"):
+            yield f"parameter group {group.get('DBParameterGroupName')} is {group['ParameterApplyStatus']}"
+    for group in description.get("OptionGroupMemberships") or ():
+        if group.get("Status") not in (None, "in-sync"):
+            yield f"option group {group.get('OptionGroupName')} is {group['Status']}"
+    for group in description.get("VpcSecurityGroups") or ():
+        if group.get("Status") not in (None, "active"):
+            yield f"security group {group.get('VpcSecurityGroupId')} is {group['Status']}"
+    for domain in description.get("DomainMemberships") or ():
+        if domain.get("Status") not in (None, "joined", "kerberos-enabled"):
+            yield f"domain {domain.get('Domain') or domain.get('FQDN')} is {domain['Status']}"
+    for role in description.get("AssociatedRoles") or ():
+        if role.get("Status") not in (None, "ACTIVE"):
+            yield f"role for {role.get('FeatureName')} is {role['Status']}"
+    secret = description.get("MasterUserSecret") or {}
+    if secret.get("SecretStatus") not in (None, "active", "rotating"):
+        yield f"the secret of the master password is {secret['SecretStatus']}"
+    if description.get("ReadReplicaSourceDBInstanceIdentifier"):
+        infos = [each for each in description.get("StatusInfos") or () if each.get("StatusType") == "read replication"]
+        if not infos:
+            yield "replication has not reported yet"
+        for info in infos:
+            if info.get("Status") != "replicating":
+                yield f"replication is in state {info.get('Status')}"
+
+
+def settled(description: dict, *, replication: bool = True) -> str | None:
+    """One reason why something of this instance is still in motion, or None; what only a reboot would change is at rest.
+
+    :param replication: False leaves the state of replication out, which a rename neither needs nor changes.
+    """
+    at_rest = dict(description)
+    at_rest["DBParameterGroups"] = [
+        {**group, "ParameterApplyStatus": "in-sync"} if group.get("ParameterApplyStatus") == "pending-reboot" else group
+        for group in description.get("DBParameterGroups") or ()
+    ]
+    if needs_reboot(description):
+        at_rest["PendingModifiedValues"] = {k: v for k, v in (description.get("PendingModifiedValues") or {}).items() if k != "DedicatedLogVolume"}
+    if not replication:
+        at_rest.pop("ReadReplicaSourceDBInstanceIdentifier", None)
+    return not_ready(at_rest)
