@@ -50,15 +50,27 @@ def runner_of(context, rds: Rds) -> Runner:
     return Runner(rds, context.clock, context.progress, limits_of(context.params))
 
 
-def read_topology(rds: Rds, name: str, prefixes: Prefixes) -> tuple[Topology, Listing]:
-    """One read of the region, and the topology that the name means."""
-    listing = Listing(rds.all_instances())
-    return find_topology(name, listing, prefixes), listing
+# While an instance is renamed no read shows it, for seconds as a rule (RDS guide "Renaming a DB instance" gives no bound). A run that was
+# stopped in such a moment and started again must not take the instance for lost; a mistyped name must not cost minutes either.
+UNCLEAR_FOR_SECONDS = 45.0
+UNCLEAR_LOOK_EVERY = 3.0
 
 
-def working_topology(rds: Rds, name: str, prefixes: Prefixes) -> Topology:
+def read_topology(context, rds: Rds, name: str, prefixes: Prefixes) -> tuple[Topology, Listing]:
+    """The topology that the name means, and all instances of the region; looks again for a while if part of it cannot be seen."""
+    started = context.clock.monotonic()
+    while True:
+        listing = Listing(rds.all_instances())
+        topology = find_topology(name, listing, prefixes)
+        if topology.unclear is None or context.clock.monotonic() - started > UNCLEAR_FOR_SECONDS:
+            return topology, listing
+        context.progress(f"{topology.unclear} Looking again.")
+        context.clock.sleep(UNCLEAR_LOOK_EVERY)
+
+
+def working_topology(context, rds: Rds, name: str, prefixes: Prefixes) -> Topology:
     """The topology, or a refusal in words if it cannot be worked on."""
-    topology, _listing = read_topology(rds, name, prefixes)
+    topology, _listing = read_topology(context, rds, name, prefixes)
     if topology.skip_reason:
         raise RefusedError(topology.skip_reason, done="Nothing was changed.")
     if topology.problems:

@@ -31,7 +31,7 @@ def run(context) -> dict:
 
     def read_and_plan():
         return plan_cutover(
-            working_topology(rds, params["name"], prefixes),
+            working_topology(context, rds, params["name"], prefixes),
             context.clock.utc(),
             kms_key_arn=key,
             accepted_differences=frozenset(params["accepted_differences"] or ()),
@@ -42,7 +42,7 @@ def run(context) -> dict:
         return predicted(read_and_plan(), context)
     runner = runner_of(context, rds)
     last = runner.reconcile(read_and_plan)
-    topology = working_topology(rds, params["name"], prefixes)
+    topology = working_topology(context, rds, params["name"], prefixes)
     _confirm_endpoints(topology)
     return achieved(runner, last, context, members=[_outcome(member) for member in topology.members if member.source])
 

@@ -27,12 +27,12 @@ def run(context) -> dict:
     fence_id = fresh_fence_id()
 
     def read_and_plan():
-        return plan_fence(working_topology(rds, name, prefixes), fence_id, context.clock.utc())
+        return plan_fence(working_topology(context, rds, name, prefixes), fence_id, context.clock.utc())
 
     if context.check_mode:
-        topology = working_topology(rds, name, prefixes)
+        topology = working_topology(context, rds, name, prefixes)
         return predicted(plan_fence(topology, fence_id, context.clock.utc()), context, fence_id=topology.fence_id or fence_id)
     runner = runner_of(context, rds)
     last = runner.reconcile(read_and_plan)
-    topology = working_topology(rds, name, prefixes)
+    topology = working_topology(context, rds, name, prefixes)
     return achieved(runner, last, context, fence_id=topology.fence_id)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter import rds_read, surroundings
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.rds import Rds
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.common import fresh_fence_id, prefixes_of
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.common import fresh_fence_id, prefixes_of, read_topology
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.engines import STRATEGY_ROLES, engine_row
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import EncryptionError, RefusedError
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.topology import Listing, Topology, find_topology
@@ -33,8 +33,7 @@ def run(context) -> dict:
     if params["strategy"] not in STRATEGY_ROLES:
         raise RefusedError(f"strategy {params['strategy']} is not known; known: {', '.join(sorted(STRATEGY_ROLES))}.")
     rds = Rds(context.client)
-    listing = Listing(rds.all_instances())
-    topology = find_topology(params["name"], listing, prefixes)
+    topology, listing = read_topology(context, rds, params["name"], prefixes)
     policy = Policy(params["strategy"], params["accept_pending_maintenance"], params["database_access"])
     duplicate = _means_the_same(params["name"], topology, params["fleet"] or [], listing, prefixes)
     if duplicate:

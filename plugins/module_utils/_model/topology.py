@@ -95,13 +95,17 @@ class Member:
 
 @dataclass(frozen=True)
 class Topology:
-    """Everything that moves as one; ``members`` holds the primary first, then replicas by level and name."""
+    """Everything that moves as one; ``members`` holds the primary first, then replicas by level and name.
+
+    ``unclear`` says what is not visible at the moment but may be soon: while an instance is renamed, no read shows it for a while.
+    """
 
     name: str
     prefixes: Prefixes
     members: tuple[Member, ...] = ()
     problems: tuple[str, ...] = ()
     skip_reason: str | None = None
+    unclear: str | None = None
     source_tags: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -175,7 +179,8 @@ def find_topology(asked: str, listing: Listing, prefixes: Prefixes) -> Topology:
         serving = listing.by_name.get(name)
         if serving is not None and is_encrypted(serving):
             return _described(name, prefixes, source=None, target=serving, listing=listing)
-        return Topology(name, prefixes, problems=tuple(problems) or (_unknown(name, listing, prefixes),))
+        unknown = _unknown(name, listing, prefixes)
+        return Topology(name, prefixes, problems=tuple(problems) or (unknown,), unclear=None if problems else unknown)
     if problems:
         return Topology(name, prefixes, problems=tuple(problems))
     return _described(name, prefixes, source=source, target=_find_target(name, source, listing), listing=listing)
@@ -223,14 +228,23 @@ def _find_target(name: str, source: dict, listing: Listing) -> dict | None:
 
 def _described(name: str, prefixes: Prefixes, *, source: dict | None, target: dict | None, listing: Listing) -> Topology:
     members = [Member(name, 0, None, source, target, prefixes)]
-    source_side = _replicas_below(source, name, prefixes, listing) if source else []
-    target_side = {n: i for n, _level, _parent, i in _replicas_below(target, name, prefixes, listing)} if target else {}
+    source_side, source_gaps = _replicas_below(source, name, prefixes, listing) if source else ([], [])
+    target_side, target_gaps = _replicas_below(target, name, prefixes, listing) if target else ([], [])
+    replacements = {replica_name: instance for replica_name, _level, _parent, instance in target_side}
     for replica_name, level, parent, instance in source_side:
-        members.append(Member(replica_name, level, parent, instance, target_side.pop(replica_name, None), prefixes))
-    if source is None and target is not None:
-        for replica_name, level, parent, instance in _replicas_below(target, name, prefixes, listing):
-            members.append(Member(replica_name, level, parent, None, instance, prefixes))
-    return Topology(name, prefixes, members=tuple(members), source_tags=tags_of(source) if source else {})
+        members.append(Member(replica_name, level, parent, instance, replacements.get(replica_name), prefixes))
+    if source is None:
+        members += [Member(replica_name, level, parent, None, instance, prefixes) for replica_name, level, parent, instance in target_side]
+    gaps = source_gaps + target_gaps
+    unclear = f"{name}: replicas are listed that cannot be seen at the moment: {', '.join(sorted(gaps))}." if gaps else None
+    return Topology(
+        name,
+        prefixes,
+        members=tuple(members),
+        problems=(unclear,) if unclear else (),
+        unclear=unclear,
+        source_tags=tags_of(source) if source else {},
+    )
 
 
 def plain_name(identifier: str, prefixes: Prefixes) -> str:
@@ -241,13 +255,16 @@ def plain_name(identifier: str, prefixes: Prefixes) -> str:
     return identifier
 
 
-def _replicas_below(root: dict, root_name: str, prefixes: Prefixes, listing: Listing) -> list[tuple[str, int, str, dict]]:
-    """(name, level, parent's name, description) of all in-region replicas below an instance, nearest first.
+def _replicas_below(
+    root: dict, root_name: str, prefixes: Prefixes, listing: Listing
+) -> tuple[list[tuple[str, int, str, dict]], list[str]]:
+    """(name, level, parent's name, description) of all in-region replicas below an instance, nearest first; and who is listed unseen.
 
     Links name identifiers and may lag behind a rename, so a link counts for any identifier that the parent has or had in this run;
     an encrypted instance never replicates from an unencrypted one or the reverse, which tells both sides apart (RDS guide: Encryption).
     """
     found: list[tuple[str, int, str, dict]] = []
+    gaps: list[str] = []
     seen = {root["DbiResourceId"]}
     level_parents = [(root, root_name)]
     level = 0
@@ -256,17 +273,20 @@ def _replicas_below(root: dict, root_name: str, prefixes: Prefixes, listing: Lis
         next_parents = []
         for parent, parent_name in level_parents:
             aliases = {parent["DBInstanceIdentifier"], parent_name, prefixes.old + parent_name, prefixes.new + parent_name}
-            listed = set(parent.get("ReadReplicaDBInstanceIdentifiers") or [])
+            listed = {r for r in parent.get("ReadReplicaDBInstanceIdentifiers") or [] if not r.startswith("arn:")}
+            children = set()
             for instance in sorted(listing.instances, key=lambda i: i["DBInstanceIdentifier"]):
                 linked = instance.get("ReadReplicaSourceDBInstanceIdentifier") in aliases or instance["DBInstanceIdentifier"] in listed
                 if instance["DbiResourceId"] in seen or not linked or is_encrypted(instance) != is_encrypted(root):
                     continue
                 seen.add(instance["DbiResourceId"])
                 replica_name = _member_name(instance, root, prefixes)
+                children |= {instance["DBInstanceIdentifier"], replica_name}
                 found.append((replica_name, level, parent_name, instance))
                 next_parents.append((instance, replica_name))
+            gaps += [r for r in listed if r not in children and plain_name(r, prefixes) not in children]
         level_parents = next_parents
-    return found
+    return found, gaps
 
 
 def _member_name(instance: dict, root: dict, prefixes: Prefixes) -> str:

@@ -26,7 +26,7 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.steps i
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._run.handlers import HANDLERS, Handler
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._run.wait import Limits, wait_until
 
-# How long, in seconds, each kind of trouble is borne before the call is given up (rds-guide: error handling).
+# How long, in seconds, each kind of trouble is borne before the call is given up (RDS guide: error handling).
 PATIENCE = {
     Trouble.THROTTLED: 1800.0,
     Trouble.UNKNOWN: 900.0,

@@ -8,7 +8,13 @@
 
 from __future__ import annotations
 
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import RefusedError, TerminalStateError, WaitTimeoutError
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import (
+    CallError,
+    RefusedError,
+    TerminalStateError,
+    Trouble,
+    WaitTimeoutError,
+)
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.names import tag_list, tags_of
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.statuses import READY_STATUSES, meaning_of_status
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.steps import Step
@@ -206,7 +212,8 @@ class Rename(Handler):
     def call(self):
         described = self._described()
         if described is None:
-            raise RefusedError(f"{self.step.what}: it is not there any more.", done="It was not renamed.", next_step="Run again.")
+            # While it is being renamed no read shows it: to be looked for again, not to be given up.
+            raise CallError(Trouble.NOT_FOUND, "DBInstanceNotFound", "it cannot be seen at the moment", "ModifyDBInstance")
         if described["DBInstanceIdentifier"] == self.wanted or self._under_way(described):
             return
         self.rds.call(

@@ -25,7 +25,7 @@ class Limits:
     :param poll_interval: the longest pause between two reads; a wait begins with short ones.
     :param wait_timeout: the longest time for one wait, however well it moves.
     :param stall_timeout: the longest time in which nothing at all may move.
-    :param missing_timeout: how long something just made or renamed may be invisible (rds-guide: eventual consistency).
+    :param missing_timeout: how long something just made or renamed may be invisible (RDS guide: eventual consistency).
     :param effect_timeout: how long a change may be accepted, settled and yet not visible.
     :param restart_grace: how long a restart may go unseen before it is taken for done: short ones fall between two reads.
     :param steady_reads: how many reads in a row must agree before a state is believed.
