@@ -237,6 +237,12 @@ def _described(name: str, prefixes: Prefixes, *, source: dict | None, target: di
         members += [Member(replica_name, level, parent, None, instance, prefixes) for replica_name, level, parent, instance in target_side]
     gaps = source_gaps + target_gaps
     unclear = f"{name}: replicas are listed that cannot be seen at the moment: {', '.join(sorted(gaps))}." if gaps else None
+    noted = tags_of(source).get(TAG_TARGET_RESOURCE_ID) if source and source["DBInstanceIdentifier"] == prefixes.old + name else None
+    if noted and target is None:
+        unclear = (
+            f"{name}: its tags name the target {noted}, which cannot be seen at the moment. If it was removed for good, take the tag "
+            f"{TAG_TARGET_RESOURCE_ID} off {prefixes.old}{name}."
+        )
     return Topology(
         name,
         prefixes,
