@@ -475,6 +475,8 @@ def _expect_resource_id(source: dict, target: dict, circumstances: Circumstances
 
 def _expect_status(source: dict, target: dict, circumstances: Circumstances) -> tuple[str, str]:
     status = target.get("DBInstanceStatus")
+    if status == "backing-up":
+        return EXPLAINED, "RDS is taking a backup of the target"
     if status not in READY_STATUSES:
         return DIFFERENT, f"the target is {status}, not available"
     return (EQUAL, "") if status == source.get("DBInstanceStatus") else (EXPLAINED, "state of the moment")
@@ -569,11 +571,9 @@ def _expect_encrypted(source: dict, target: dict, circumstances: Circumstances) 
 
 def _expect_encryption_type(source: dict, target: dict, circumstances: Circumstances) -> tuple[str, str]:
     kind = target.get("StorageEncryptionType")
-    if kind == source.get("StorageEncryptionType"):
-        return EQUAL, ""
-    if kind == "sse-kms" or (kind is None and target.get("StorageEncrypted")):
-        return EXPLAINED, "the purpose of the replacement"
-    return DIFFERENT, "the target is not encrypted with a KMS key"
+    if kind not in (None, "sse-kms"):  # an older botocore does not show it; StorageEncrypted decides then
+        return DIFFERENT, "the target is not encrypted with a KMS key"
+    return (EQUAL, "") if kind == source.get("StorageEncryptionType") else (EXPLAINED, "the purpose of the replacement")
 
 
 def _expect_key(source: dict, target: dict, circumstances: Circumstances) -> tuple[str, str]:
@@ -797,7 +797,16 @@ RULES: tuple[Rule, ...] = (
         cloned=_as_origin,
     ),
     _inherited("Engine", "the snapshot decides; the Engine parameter is for conversions only"),
-    _volatile("DBInstanceStatus", "state of the moment", restored=_always("available"), cloned=_always("available")),
+    Rule(
+        "DBInstanceStatus",
+        Carry.VOLATILE,
+        Compare.EXPECTED,
+        "state of the moment; the target must be usable",
+        "RDS User Guide: Viewing DB instance status",
+        restored=_always("available"),
+        cloned=_always("available"),
+        expected=_expect_status,
+    ),
     _inherited("MasterUsername", "the master user is data of the snapshot"),
     _inherited("DBName", "the first database is data of the snapshot"),
     Rule(

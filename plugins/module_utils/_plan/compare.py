@@ -72,7 +72,7 @@ def compare(
     to_come: Iterable[str] = frozenset(),
     newest_known: str = NEWEST_BOTOCORE,
 ) -> list[Row]:
-    """A row for every member that either description has, sorted by attribute; absent and null are the same, so are absent and false.
+    """A row for every member that either description has or that is wrong, sorted; absent and null are the same, so are absent and false.
 
     :param names: identifiers of the source's side -> identifiers of the target's side (sources and replicas).
     :param kms_key_arn: the key that the target must be encrypted with; None: any.
@@ -82,7 +82,8 @@ def compare(
     """
     circumstances = Circumstances(dict(names or {}), kms_key_arn)
     accepted, later = frozenset(accepted_differences), frozenset(to_come)
-    members = {rule.member for rule in RULES if _present(rule, source) or _present(rule, target)}
+    # A member that neither has can still be wrong: no key on the target is a difference.
+    members = {rule.member for rule in RULES if judge(rule, source, target, circumstances)[0] != EQUAL}
     members |= {member for each in (source, target) for member, value in each.items() if value is not None}
     rows = []
     for member in sorted(members - {"ResponseMetadata"}):
@@ -198,10 +199,6 @@ def plain(value: Any) -> Any:
     if hasattr(value, "isoformat"):
         return value.isoformat()
     return value
-
-
-def _present(rule: Rule, description: dict) -> bool:
-    return bool(rule.read(description))
 
 
 def _mapped(value: Any, names: dict[str, str]) -> Any:
