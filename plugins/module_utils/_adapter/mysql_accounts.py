@@ -1,0 +1,175 @@
+# Copyright (c) the dbre.rds_encryption contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: names and behaviour may change in any release.
+
+"""Read the grant tables of a server, in a number of round trips that does not grow with the number of accounts."""
+
+from __future__ import annotations
+
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.mysql import Server
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.accounts import privilege_of_column
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import EncryptionError
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.mysql_server import StatementError
+
+_NO_PROCEDURE = 1305
+_AT_ONCE = 500
+
+# Server settings that change what an account means; compared before accounts are.
+PRECONDITIONS = (
+    "activate_all_roles_on_login",
+    "default_password_lifetime",
+    "gtid_mode",
+    "log_bin",
+    "lower_case_table_names",
+    "mandatory_roles",
+    "partial_revokes",
+    "password_history",
+    "password_require_current",
+    "password_reuse_interval",
+    "strict_password_validation",
+    "validate_password.policy",
+    "validate_password_policy",
+)
+
+
+def read_account_tables(server: Server) -> dict[str, list[dict]]:
+    """The rows of all grant tables, as ``accounts_from`` takes them.
+
+    :raises EncryptionError: if the login may not read them, or the server is too old.
+    """
+    problem = server.facts.unsupported()
+    if problem:
+        raise EncryptionError(f"{problem}.", next_step="leave the accounts of this server to another tool (the option that skips accounts).")
+    try:
+        return _read(server)
+    except StatementError as e:
+        if e.code in (1044, 1142, 1143):
+            raise EncryptionError(f"{e.problem}: the login may not read the grant tables.", next_step="GRANT SELECT ON mysql.* to it.") from None
+        raise
+
+
+def _read(server: Server) -> dict[str, list[dict]]:
+    can = server.facts.can
+    columns: dict[str, list[str]] = {}
+    for row in server.rows(
+        "SELECT table_name AS t, column_name AS c FROM information_schema.columns WHERE table_schema = 'mysql' AND table_name IN ('user', 'db')"
+        " ORDER BY ordinal_position"
+    ):
+        columns.setdefault(row["t"], []).append(row["c"])
+    tables = {
+        "db": server.rows(f"SELECT User, Host, Db, {_privileges(columns['db'])} AS privileges FROM mysql.db"),
+        "tables_priv": server.rows("SELECT User, Host, Db, Table_name, Table_priv FROM mysql.tables_priv WHERE Table_priv <> ''"),
+        "columns_priv": server.rows("SELECT User, Host, Db, Table_name, Column_name, Column_priv FROM mysql.columns_priv"),
+        "procs_priv": server.rows("SELECT User, Host, Db, Routine_name, Routine_type, Proc_priv FROM mysql.procs_priv"),
+        "proxies_priv": server.rows("SELECT User, Host, Proxied_user, Proxied_host, With_grant FROM mysql.proxies_priv"),
+    }
+    if can("account_json"):
+        tables["global_priv"] = server.rows("SELECT User, Host, Priv FROM mysql.global_priv")
+        tables["roles_mapping"] = server.rows("SELECT User, Host, Role, Admin_option FROM mysql.roles_mapping")
+        server.execute("SET SESSION group_concat_max_len = 1048576")
+        tables["user_privileges"] = server.rows(
+            "SELECT grantee, GROUP_CONCAT(privilege_type) AS privileges, MAX(is_grantable) AS grantable"
+            " FROM information_schema.user_privileges GROUP BY BINARY grantee"
+        )
+        tables["role_grants"] = _role_grants(server)
+        return tables
+    wanted = [c for c in columns["user"] if not c.lower().endswith("_priv") and c.lower() != "authentication_string"]
+    tables["user"] = server.rows(f"SELECT {', '.join(wanted)}, HEX(authentication_string) AS authentication_hex FROM mysql.user")
+    tables["global"] = server.rows(f"SELECT User, Host, {_privileges(columns['user'])} AS privileges FROM mysql.user")
+    if can("role_edges"):
+        tables["role_edges"] = server.rows("SELECT From_user, From_host, To_user, To_host, With_admin_option FROM mysql.role_edges")
+        tables["default_roles"] = server.rows("SELECT User, Host, Default_role_user, Default_role_host FROM mysql.default_roles")
+    if can("dynamic_privileges"):
+        tables["global_grants"] = server.rows("SELECT User, Host, Priv, With_grant_option FROM mysql.global_grants")
+    return tables
+
+
+def _privileges(columns: list[str]) -> str:
+    """An expression for the comma-separated names of the privileges whose columns hold ``Y``."""
+    pieces = [f"IF({c} = 'Y', '{privilege_of_column(c)}', NULL)" for c in columns if c.lower().endswith("_priv")]
+    return f"CONCAT_WS(',', {', '.join(pieces)})"
+
+
+def _role_grants(server: Server) -> list[dict]:
+    # information_schema.user_privileges leaves roles out, and the bit mask of global_priv means what the version that wrote it says.
+    # Roles with global privileges are few; their own line of SHOW GRANTS is the server's word.
+    found = []
+    for row in server.rows(
+        "SELECT User FROM mysql.global_priv WHERE JSON_VALUE(Priv, '$.is_role') = 1 AND CAST(JSON_VALUE(Priv, '$.access') AS UNSIGNED) <> 0"
+    ):
+        role = row["user"]
+        quoted = "PUBLIC" if role == "PUBLIC" else "`" + role.replace("`", "``") + "`"
+        found += [dict(role=role, quoted=quoted, line=str(next(iter(line.values())))) for line in server.rows(f"SHOW GRANTS FOR {quoted}")]
+    return found
+
+
+def read_preconditions(server: Server) -> dict:
+    """Server settings that change what an account means, active authentication plugins, and global rights that the login may give on."""
+    names = ", ".join(f"'{name}'" for name in PRECONDITIONS)
+    variables = {row["variable_name"].lower(): row["value"] for row in server.rows(f"SHOW GLOBAL VARIABLES WHERE Variable_name IN ({names})")}
+    plugins = server.rows("SELECT plugin_name FROM information_schema.plugins WHERE plugin_type = 'AUTHENTICATION' AND plugin_status = 'ACTIVE'")
+    return dict(
+        variables=variables,
+        plugins=frozenset(row["plugin_name"] for row in plugins),
+        grants=[str(next(iter(row.values()))) for row in server.rows("SHOW GRANTS")],
+    )
+
+
+def read_objects(server: Server, tables: set, columns: set, routines: set) -> set:
+    """Those of the named objects that exist: ``(schema, table)``, ``(schema, table, column)``, ``(level, schema, routine)``.
+
+    :param columns: asked for by their table.
+    """
+    found: set = set()
+    for chunk in _chunks({(schema, table) for schema, table, *unused in tables | columns}):
+        found.update(
+            (row["s"], row["n"])
+            for row in server.rows(
+                "SELECT table_schema AS s, table_name AS n FROM information_schema.tables WHERE (table_schema, table_name) IN " + _tuples(server, chunk)
+            )
+        )
+    for chunk in _chunks({(schema, table) for schema, table, unused in columns}):
+        found.update(
+            (row["s"], row["n"], row["c"])
+            for row in server.rows(
+                "SELECT table_schema AS s, table_name AS n, column_name AS c FROM information_schema.columns"
+                " WHERE (table_schema, table_name) IN " + _tuples(server, chunk)
+            )
+        )
+    for chunk in _chunks({(schema, routine) for unused, schema, routine in routines}):
+        found.update(
+            (row["t"].lower(), row["s"], row["n"].lower())
+            for row in server.rows(
+                "SELECT routine_type AS t, routine_schema AS s, routine_name AS n FROM information_schema.routines"
+                " WHERE (routine_schema, routine_name) IN " + _tuples(server, chunk)
+            )
+        )
+    return found
+
+
+def _chunks(names: set):
+    ordered = sorted(names)
+    for start in range(0, len(ordered), _AT_ONCE):
+        yield ordered[start : start + _AT_ONCE]
+
+
+def _tuples(server: Server, names: list[tuple]) -> str:
+    return "(" + ", ".join("(" + ", ".join(server.literal(part) for part in row) + ")" for row in names) + ")"
+
+
+def read_configuration(server: Server) -> dict[str, str | None] | None:
+    """The settings of ``mysql.rds_show_configuration`` by name; None on a server that has no such procedure."""
+    try:
+        rows = server.execute("CALL mysql.rds_show_configuration")
+    except StatementError as e:
+        if e.code == _NO_PROCEDURE:
+            return None
+        raise
+    return {str(row["name"]): None if row["value"] is None else str(row["value"]) for row in rows}
+
+
+def set_configuration(server: Server, name: str, value: str | None) -> None:
+    """That setting has that value."""
+    server.execute(f"CALL mysql.rds_set_configuration({server.literal(name)}, {'NULL' if value is None else server.literal(value)})")
