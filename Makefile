@@ -50,6 +50,7 @@ lint: $(READY) ## yamllint, ansible-lint (production profile), ruff, shellcheck,
 	try antsibull-changelog lint; \
 	try ansible-lint --strict -q; \
 	try antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs=all .; \
+	for page in $(wildcard tools/*_page.py); do try python $$page --check; done; \
 	test -z "$$failed" || { echo "lint:$$failed failed"; exit 1; }
 
 .PHONY: sanity
@@ -83,7 +84,7 @@ test: setup ## everything above; goes on after a failure and ends with a summary
 rehearse: setup ## encrypt a fleet of real servers in the lab, twice, under the eyes of a writing application
 	$(RUN) python tools/rehearse.py
 
-# Pages that are made from the code: each tools/NAME_page.py writes its own, and a unit test fails when one is stale.
+# Pages that are made from the code: each tools/NAME_page.py writes its own, and make lint fails when one is stale.
 .PHONY: docs
 docs: $(READY) ## write the generated pages anew and check the documentation
 	for page in $(wildcard tools/*_page.py); do $(RUN) python $$page || exit 1; done
