@@ -25,9 +25,9 @@ INTRODUCTION = f"""\
 
 <!-- Made by tools/attributes_page.py from plugins/module_utils/_model/attributes.py and engines.py; edit those. -->
 
-RDS describes {len(RULES)} attributes of a DB instance (botocore {NEWEST_BOTOCORE}). A restore takes only some of them over by itself; the rest starts with
-defaults. Each attribute has one rule, from which the collection makes the calls, the comparison that precedes the cutover
-(`dbre.rds_encryption.rds_attr_diff`), and this page.
+RDS describes {len(RULES)} attributes of a DB instance (botocore {NEWEST_BOTOCORE}).
+A restore takes only some of them over by itself; the rest starts with defaults. Each attribute has one rule, from which the collection
+makes the calls, the comparison that precedes the cutover (`dbre.rds_encryption.rds_attr_diff`), and this page.
 
 An attribute that a newer RDS describes and that has no rule is reported, and counts as a difference unless it is equal on both
 instances. A difference that you accept is named in `accepted_differences` and stays in the report.

@@ -13,9 +13,10 @@ module: rds_attr_diff
 short_description: Compare two RDS DB instances, attribute by attribute
 version_added: 1.0.0
 description:
-  - Compares every attribute that RDS describes of two DB instances. Each one is equal, or its difference is explained, or it is an unexplained
-    difference.
-  - Explained are differences on purpose (identity, encryption with the key that was asked for), what RDS decides by itself, and what the operator accepts.
+  - Compares every attribute that RDS describes of two DB instances. Each one is equal, or its difference is explained, or it is an
+    unexplained difference.
+  - Explained are differences on purpose (identity, encryption with the key that was asked for), what RDS decides by itself, and what
+    the operator accepts.
   - Fails when an unexplained difference is left, and names each.
   - An attribute that RDS describes and this collection does not know counts as a difference unless it is equal.
   - Never changes anything, and shows no ARN of a secret.
@@ -38,7 +39,8 @@ options:
     type: str
   accepted_differences:
     description:
-      - Attributes (members of C(DBInstance) as C(aws rds describe-db-instances) names them) whose difference is accepted. It is still reported.
+      - Attributes (members of C(DBInstance) as C(aws rds describe-db-instances) names them) whose difference is accepted. It is still
+        reported.
     type: list
     elements: str
     default: []

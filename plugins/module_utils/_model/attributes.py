@@ -491,7 +491,10 @@ def _expect_endpoint(source: dict, target: dict, circumstances: Circumstances) -
     if mine.get("Address") == its.get("Address"):
         return EQUAL, ""
     if mine.get("Address") and its.get("Address") and _domain_of(source) != _domain_of(target):
-        return DIFFERENT, "after its identifier the address differs, so that a change of identifiers would not lead applications to the target"
+        return (
+            DIFFERENT,
+            "beyond its identifier the address differs: the swap of names would not lead applications to the target",
+        )
     return EXPLAINED, "the address follows the identifier"
 
 
@@ -1525,7 +1528,7 @@ RULES: tuple[Rule, ...] = (
         changed=_after_secret,
         late=1,
         expected=_expect_secret,
-        show=lambda description: ({"managed": True, **_managed_secret(description)} if description.get("MasterUserSecret") else None),
+        show=lambda description: {"managed": True, **_managed_secret(description)} if description.get("MasterUserSecret") else None,
     ),
     Rule(
         "ReadReplicaSourceDBClusterIdentifier",

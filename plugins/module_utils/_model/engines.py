@@ -90,7 +90,7 @@ _CLUSTER = Engine(
     "aurora",
     strategies=(),
     supported=False,
-    unsupported_reason="is a member of a DB cluster; clusters need another way (a restored cluster, then its members) and are refused for now",
+    unsupported_reason="is a member of a DB cluster; clusters need another way (the cluster, then its members) and are refused for now",
 )
 _AURORA_MYSQL = replace(_CLUSTER, name="aurora-mysql", client="mysql", family="mysql", replicas_per_source=15, default_port=3306)
 _AURORA_POSTGRES = replace(

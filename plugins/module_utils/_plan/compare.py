@@ -215,7 +215,9 @@ def _without_rule(member: str, source: dict, target: dict, newest_known: str) ->
     shown = [plain(_without_secrets(member, each)) for each in (mine, its)]
     if (mine or None) == (its or None):
         return Row(member, *shown, NO_RULE, EQUAL)
-    reason = f"this version of the collection (made for botocore {newest_known}) does not know the attribute; compare it by hand and accept it"
+    reason = (
+        f"this version (made for botocore {newest_known}) has no rule for the attribute; compare it by hand and accept it"
+    )
     return Row(member, *shown, NO_RULE, UNKNOWN, reason)
 
 

@@ -84,9 +84,7 @@ def instance(**changes):
 def restored(source, parameters=None, **changes):
     """The prediction of the restored target, changed."""
     parameters = restore_parameters(source, RESTORE) if parameters is None else parameters
-    target = predict_restored(
-        source, {**parameters, "Tags": source.get("TagList", [])}, target_identifier="new-prod-one", kms_key_arn=KEY
-    )
+    target = predict_restored(source, {**parameters, "Tags": source.get("TagList", [])}, target_identifier="new-prod-one", kms_key_arn=KEY)
     return {**target, **changes}
 
 
@@ -148,7 +146,9 @@ PI = (
             [*STORAGE, "MultiAZ", "AvailabilityZone"],
             id="SQL Server: no storage and no Multi-AZ at the restore",
         ),
-        pytest.param({"Engine": "sqlserver-se"}, {"AvailabilityZone": "eu-central-1a"}, ["EnableIAMDatabaseAuthentication"], id="SQL Server"),
+        pytest.param(
+            {"Engine": "sqlserver-se"}, {"AvailabilityZone": "eu-central-1a"}, ["EnableIAMDatabaseAuthentication"], id="SQL Server"
+        ),
         pytest.param(
             {"EngineLifecycleSupport": "open-source-rds-extended-support-disabled"},
             {"EngineLifecycleSupport": "open-source-rds-extended-support-disabled"},
@@ -164,7 +164,14 @@ PI = (
         pytest.param(
             {
                 "DomainMemberships": [
-                    {"Domain": "-", "FQDN": "x.y", "OU": "OU=a", "AuthSecretArn": "arn:s", "DnsIps": ["2.2.2.2", "1.1.1.1"], "Status": "joined"}
+                    {
+                        "Domain": "-",
+                        "FQDN": "x.y",
+                        "OU": "OU=a",
+                        "AuthSecretArn": "arn:s",
+                        "DnsIps": ["2.2.2.2", "1.1.1.1"],
+                        "Status": "joined",
+                    }
                 ]
             },
             {"DomainFqdn": "x.y", "DomainOu": "OU=a", "DomainAuthSecretArn": "arn:s", "DomainDnsIps": ["1.1.1.1", "2.2.2.2"]},
@@ -172,7 +179,11 @@ PI = (
             id="a self-managed directory",
         ),
         pytest.param(
-            {"VpcSecurityGroups": [{"VpcSecurityGroupId": s, "Status": t} for s, t in (("sg-2", "active"), ("sg-1", "active"), ("sg-0", "removing"))]},
+            {
+                "VpcSecurityGroups": [
+                    {"VpcSecurityGroupId": s, "Status": t} for s, t in (("sg-2", "active"), ("sg-1", "active"), ("sg-0", "removing"))
+                ]
+            },
             {"VpcSecurityGroupIds": ["sg-1", "sg-2"]},
             [],
             id="security groups without those that are leaving",
@@ -180,7 +191,9 @@ PI = (
         pytest.param({"DedicatedLogVolume": False}, {}, ["DedicatedLogVolume"], id="no log volume without provisioned IOPS"),
         pytest.param({"DedicatedLogVolume": True, "StorageType": "io1", "Iops": 3000}, {"DedicatedLogVolume": True}, [], id="log volume"),
         pytest.param({"Endpoint": {"Port": 3310}}, {"Port": 3310}, [], id="port"),
-        pytest.param({}, {"BackupRetentionPeriod": 7, "PreferredBackupWindow": "01:00-01:30"}, ["PreferredMaintenanceWindow"], id="windows"),
+        pytest.param(
+            {}, {"BackupRetentionPeriod": 7, "PreferredBackupWindow": "01:00-01:30"}, ["PreferredMaintenanceWindow"], id="windows"
+        ),
         pytest.param({"PerformanceInsightsEnabled": True, "MonitoringInterval": 60}, {}, [*PI, "MonitoringInterval"], id="by modify only"),
         pytest.param({"DBCapacityReservationIdentifier": "r"}, {}, ["DBCapacityReservationIdentifier"], id="the source holds it"),
     ],
@@ -321,9 +334,7 @@ INSIGHTS = dict(PerformanceInsightsEnabled=True, PerformanceInsightsKMSKeyId="k"
             id="advanced insights later",
         ),
         pytest.param({}, INSIGHTS, {"EnablePerformanceInsights": False}, id="insights off"),
-        pytest.param(
-            {"PerformanceInsightsKMSKeyId": "k"}, {}, {}, id="a key is no reason to switch insights on"
-        ),
+        pytest.param({"PerformanceInsightsKMSKeyId": "k"}, {}, {}, id="a key is no reason to switch insights on"),
         pytest.param(
             {},
             {"PreferredMaintenanceWindow": "mon:01:10-mon:01:40"},
@@ -357,7 +368,9 @@ INSIGHTS = dict(PerformanceInsightsEnabled=True, PerformanceInsightsKMSKeyId="k"
             {"AllocatedStorage": 150, "Iops": 3000},
             id="Iops goes with the present size",
         ),
-        pytest.param({}, {"StorageType": "gp3", "Iops": 3000, "StorageThroughput": 125}, {"StorageType": "gp2"}, id="gp2 takes the type alone"),
+        pytest.param(
+            {}, {"StorageType": "gp3", "Iops": 3000, "StorageThroughput": 125}, {"StorageType": "gp2"}, id="gp2 takes the type alone"
+        ),
         pytest.param(
             {"StorageType": "gp3", "Iops": 3000, "StorageThroughput": 125},
             {},
@@ -365,7 +378,14 @@ INSIGHTS = dict(PerformanceInsightsEnabled=True, PerformanceInsightsKMSKeyId="k"
             id="gp3 below the threshold takes the type alone",
         ),
         pytest.param(
-            {"Engine": "sqlserver-se", "StorageType": "gp3", "Iops": 4000, "StorageThroughput": 250, "MultiAZ": True, "AvailabilityZone": "b"},
+            {
+                "Engine": "sqlserver-se",
+                "StorageType": "gp3",
+                "Iops": 4000,
+                "StorageThroughput": 250,
+                "MultiAZ": True,
+                "AvailabilityZone": "b",
+            },
             {"Engine": "sqlserver-se", "StorageType": "gp3", "Iops": 3000, "StorageThroughput": 125},
             {"Iops": 4000, "StorageThroughput": 250, "AllocatedStorage": 100, "MultiAZ": True},
             id="SQL Server by modification",
@@ -374,10 +394,16 @@ INSIGHTS = dict(PerformanceInsightsEnabled=True, PerformanceInsightsKMSKeyId="k"
             {}, {"DBParameterGroups": [{"DBParameterGroupName": "x"}]}, {"DBParameterGroupName": "prod"}, id="parameter group by name"
         ),
         pytest.param(
-            {}, {"DBParameterGroups": [{"DBParameterGroupName": "prod", "ParameterApplyStatus": "pending-reboot"}]}, {}, id="state is no change"
+            {},
+            {"DBParameterGroups": [{"DBParameterGroupName": "prod", "ParameterApplyStatus": "pending-reboot"}]},
+            {},
+            id="state is no change",
         ),
         pytest.param(
-            {"OptionGroupMemberships": [{"OptionGroupName": "audit", "Status": "in-sync"}]}, {}, {"OptionGroupName": "audit"}, id="option group"
+            {"OptionGroupMemberships": [{"OptionGroupName": "audit", "Status": "in-sync"}]},
+            {},
+            {"OptionGroupName": "audit"},
+            id="option group",
         ),
         pytest.param({"Endpoint": {"Port": 3310}}, {}, {"DBPortNumber": 3310}, id="the port has another name"),
         pytest.param({"BackupRetentionPeriod": 0}, {}, {"BackupRetentionPeriod": 0}, id="retention 0"),
@@ -386,15 +412,24 @@ INSIGHTS = dict(PerformanceInsightsEnabled=True, PerformanceInsightsKMSKeyId="k"
         pytest.param({"EngineVersion": "8.0.39"}, {}, {"EngineVersion": "8.0.39"}, id="a model of a newer minor version"),
         pytest.param({}, {"EngineVersion": "8.0.39"}, {}, id="no way down"),
         pytest.param({"EngineVersion": "8.4.3"}, {}, {}, id="no major upgrade by the way"),
-        pytest.param({"Engine": "postgres", "EngineVersion": "16.4"}, {"Engine": "postgres", "EngineVersion": "16.3"}, {"EngineVersion": "16.4"}, id="pg"),
-        pytest.param({}, {"ProcessorFeatures": [{"Name": "coreCount", "Value": "2"}]}, {"UseDefaultProcessorFeatures": True}, id="default cores"),
+        pytest.param(
+            {"Engine": "postgres", "EngineVersion": "16.4"},
+            {"Engine": "postgres", "EngineVersion": "16.3"},
+            {"EngineVersion": "16.4"},
+            id="pg",
+        ),
+        pytest.param(
+            {}, {"ProcessorFeatures": [{"Name": "coreCount", "Value": "2"}]}, {"UseDefaultProcessorFeatures": True}, id="default cores"
+        ),
         pytest.param(
             {"ProcessorFeatures": [{"Name": "coreCount", "Value": "2"}]},
             {},
             {"ProcessorFeatures": [{"Name": "coreCount", "Value": "2"}]},
             id="cores",
         ),
-        pytest.param({}, {"DomainMemberships": [{"Domain": "d", "IAMRoleName": "r", "Status": "joined"}]}, {"DisableDomain": True}, id="no domain"),
+        pytest.param(
+            {}, {"DomainMemberships": [{"Domain": "d", "IAMRoleName": "r", "Status": "joined"}]}, {"DisableDomain": True}, id="no domain"
+        ),
         pytest.param({}, {"IAMDatabaseAuthenticationEnabled": True}, {"EnableIAMDatabaseAuthentication": False}, id="false in words"),
         pytest.param({"PromotionTier": 3}, {"PromotionTier": 1}, {}, id="promotion tiers are Aurora's"),
         pytest.param({"ReplicaMode": "mounted"}, {"ReplicaMode": "open-read-only"}, {"ReplicaMode": "mounted"}, id="replica mode"),
@@ -442,7 +477,10 @@ def test_late_attributes_in_order():
 
 
 def test_missing_roles():
-    roles = [{"RoleArn": "a", "FeatureName": "s3Import", "Status": "ACTIVE"}, {"RoleArn": "a", "FeatureName": "s3Export", "Status": "ACTIVE"}]
+    roles = [
+        {"RoleArn": "a", "FeatureName": "s3Import", "Status": "ACTIVE"},
+        {"RoleArn": "a", "FeatureName": "s3Export", "Status": "ACTIVE"},
+    ]
     pending = [{**roles[0], "Status": "PENDING"}]
     assert missing_roles(instance(AssociatedRoles=roles), instance()) == [("a", "s3Export"), ("a", "s3Import")]
     assert missing_roles(instance(AssociatedRoles=roles), instance(AssociatedRoles=pending)) == [("a", "s3Export")]
@@ -471,12 +509,22 @@ def replica(**changes):
 @pytest.mark.parametrize(
     ("model", "parent", "expected", "absent"),
     [
-        pytest.param({}, {}, {"DBInstanceClass": "db.r6g.large", "VpcSecurityGroupIds": ["sg-1"], "MultiAZ": False}, [], id="what is passed"),
+        pytest.param(
+            {}, {}, {"DBInstanceClass": "db.r6g.large", "VpcSecurityGroupIds": ["sg-1"], "MultiAZ": False}, [], id="what is passed"
+        ),
         pytest.param(
             {"DeletionProtection": True, "BackupRetentionPeriod": 3},
             {},
             {},
-            ["DBSubnetGroupName", "KmsKeyId", "DBParameterGroupName", "DeletionProtection", "BackupRetentionPeriod", "DatabaseInsightsMode", "Tags"],
+            [
+                "DBSubnetGroupName",
+                "KmsKeyId",
+                "DBParameterGroupName",
+                "DeletionProtection",
+                "BackupRetentionPeriod",
+                "DatabaseInsightsMode",
+                "Tags",
+            ],
             id="what RDS refuses or ignores in the same region",
         ),
         pytest.param({"Engine": "oracle-ee"}, {"Engine": "oracle-ee"}, {"DBParameterGroupName": "prod"}, [], id="Oracle takes the group"),
@@ -508,7 +556,9 @@ def test_replica_parameters(model, parent, expected, absent):
 
 
 def test_a_predicted_replica_is_its_parents_child():
-    parent = instance(DBInstanceIdentifier="new-prod-one", StorageEncrypted=True, KmsKeyId=KEY, EngineVersion="8.0.39", BackupRetentionPeriod=7)
+    parent = instance(
+        DBInstanceIdentifier="new-prod-one", StorageEncrypted=True, KmsKeyId=KEY, EngineVersion="8.0.39", BackupRetentionPeriod=7
+    )
     model = replica(DBParameterGroups=[{"DBParameterGroupName": "replicas", "ParameterApplyStatus": "in-sync"}])
     made = predict_replica(model, parent, replica_parameters(model, parent, REPLICA), target_identifier="new-prod-one-replica")
     assert made["ReadReplicaSourceDBInstanceIdentifier"] == "new-prod-one"
@@ -634,9 +684,15 @@ def sources(draw):
         BackupRetentionPeriod=draw(st.integers(0, 35)),
         PreferredBackupWindow=draw(windows),
         PreferredMaintenanceWindow=f"{draw(days)}:" + draw(windows),
-        Endpoint={"Address": "old-prod-one.abc.eu-central-1.rds.amazonaws.com", "Port": draw(st.integers(1150, 65535)), "HostedZoneId": "Z"},
+        Endpoint={
+            "Address": "old-prod-one.abc.eu-central-1.rds.amazonaws.com",
+            "Port": draw(st.integers(1150, 65535)),
+            "HostedZoneId": "Z",
+        },
         VpcSecurityGroups=[{"VpcSecurityGroupId": each, "Status": "active"} for each in draw(st.sets(names, min_size=1, max_size=3))],
-        DBParameterGroups=[{"DBParameterGroupName": draw(names), "ParameterApplyStatus": draw(st.sampled_from(["in-sync", "pending-reboot"]))}],
+        DBParameterGroups=[
+            {"DBParameterGroupName": draw(names), "ParameterApplyStatus": draw(st.sampled_from(["in-sync", "pending-reboot"]))}
+        ],
         OptionGroupMemberships=draw(st.sampled_from([None, [{"OptionGroupName": "audit", "Status": "in-sync"}]])),
         EnabledCloudwatchLogsExports=draw(st.none() | st.lists(names, unique=True, max_size=3)),
         AssociatedRoles=[{"RoleArn": each, "FeatureName": "f", "Status": "ACTIVE"} for each in draw(st.sets(names, max_size=2))],
@@ -665,7 +721,9 @@ def sources(draw):
         volume = {"VolumeName": "rdsdbdata2", "AllocatedStorage": 200, "StorageType": "gp3", "StorageVolumeStatus": "available"}
         described["AdditionalStorageVolumes"] = draw(st.sampled_from([[], [volume]]))
     if draw(flag):
-        described |= dict(MonitoringInterval=draw(st.sampled_from([1, 60])), MonitoringRoleArn="arn:role", EnhancedMonitoringResourceArn="arn:log")
+        described |= dict(
+            MonitoringInterval=draw(st.sampled_from([1, 60])), MonitoringRoleArn="arn:role", EnhancedMonitoringResourceArn="arn:log"
+        )
     if draw(flag):
         mode = draw(st.sampled_from([None, "standard", "advanced"]))
         kept = draw(st.sampled_from([465, 731] if mode == "advanced" else [7, 31, 465]))
@@ -721,9 +779,7 @@ def test_any_replica_arrives(source, model):
     model |= {"DBInstanceIdentifier": "prod-one-replica", "ReadReplicaSourceDBInstanceIdentifier": "old-prod-one"}
     parent = finish(source, restored(source))
     parameters = replica_parameters(model, parent, REPLICA)
-    made = predict_replica(
-        model, parent, {**parameters, "Tags": model["TagList"]}, target_identifier="new-prod-one-replica"
-    )
+    made = predict_replica(model, parent, {**parameters, "Tags": model["TagList"]}, target_identifier="new-prod-one-replica")
     made = finish(model, made)
     names_ = {"old-prod-one": "new-prod-one", "prod-one-replica": "new-prod-one-replica"}
     model["Endpoint"]["Address"] = "prod-one-replica.abc.eu-central-1.rds.amazonaws.com"

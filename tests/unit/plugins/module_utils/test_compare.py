@@ -69,7 +69,12 @@ def test_a_good_target_has_no_unexplained_difference():
     rows = compare(source(), target(), names={"old-prod-one": "new-prod-one"}, kms_key_arn=KEY)
     assert unexplained(rows) == []
     assert [row.attribute for row in rows] == sorted(row.attribute for row in rows)
-    assert {row.attribute for row in rows if row.verdict == "explained"} >= {"DBInstanceIdentifier", "StorageEncrypted", "KmsKeyId", "Endpoint"}
+    assert {row.attribute for row in rows if row.verdict == "explained"} >= {
+        "DBInstanceIdentifier",
+        "StorageEncrypted",
+        "KmsKeyId",
+        "Endpoint",
+    }
 
 
 CASES = [
@@ -121,8 +126,18 @@ CASES = [
     ("PerformanceInsightsKMSKeyId", "k", None, "explained"),  # it is off
     ("EnabledCloudwatchLogsExports", ["a", "b"], ["b", "a"], "equal"),
     ("EnabledCloudwatchLogsExports", ["a"], ["b", "a"], "different"),
-    ("VpcSecurityGroups", [{"VpcSecurityGroupId": "1", "Status": "active"}], [{"VpcSecurityGroupId": "1", "Status": "adding"}], "different"),
-    ("VpcSecurityGroups", [{"VpcSecurityGroupId": "1", "Status": "active"}], [{"VpcSecurityGroupId": "2", "Status": "active"}], "different"),
+    (
+        "VpcSecurityGroups",
+        [{"VpcSecurityGroupId": "1", "Status": "active"}],
+        [{"VpcSecurityGroupId": "1", "Status": "adding"}],
+        "different",
+    ),
+    (
+        "VpcSecurityGroups",
+        [{"VpcSecurityGroupId": "1", "Status": "active"}],
+        [{"VpcSecurityGroupId": "2", "Status": "active"}],
+        "different",
+    ),
     ("DBSubnetGroup", {"DBSubnetGroupName": "s", "VpcId": "v"}, {"DBSubnetGroupName": "s", "VpcId": "w"}, "different"),
     (
         "DBSubnetGroup",
@@ -210,7 +225,10 @@ def test_names_are_mapped():
     fewer = {"ReadReplicaDBInstanceIdentifiers": ["new-prod-one-a"]}
     names = counterparts(source(**links), target(**fewer), old_prefix="old-", new_prefix="new-")
     assert verdicts(links, fewer, names=names)[0]["ReadReplicaDBInstanceIdentifiers"] == "different"
-    assert verdicts(links, fewer, names=names, to_come={"ReadReplicaDBInstanceIdentifiers"})[0]["ReadReplicaDBInstanceIdentifiers"] == "explained"
+    assert (
+        verdicts(links, fewer, names=names, to_come={"ReadReplicaDBInstanceIdentifiers"})[0]["ReadReplicaDBInstanceIdentifiers"]
+        == "explained"
+    )
 
 
 @pytest.mark.parametrize(
@@ -281,7 +299,7 @@ def test_the_diff_is_one_attribute_a_line():
     diff = unified_diff(rows, before_header="a", after_header="b")
     before, after = diff["before"].splitlines(), diff["after"].splitlines()
     assert len(before) == len(after) == len(rows) and diff["before_header"] == "a"
-    unlike = [(mine, its) for mine, its in zip(before, after) if mine != its]
+    unlike = [(mine, its) for mine, its in zip(before, after, strict=True) if mine != its]
     assert ("MultiAZ: true", "MultiAZ: false  # different: without its standby the instance does not survive the loss of a zone") in unlike
     assert len(unlike) == sum(row.verdict != "equal" for row in rows)
 
