@@ -25,7 +25,8 @@ class MariaDBServer(Server):
             "--innodb-buffer-pool-size=16M", "--innodb-log-file-size=8M", "--innodb-log-buffer-size=2M", "--performance-schema=OFF", "--skip-name-resolve",
             "--aria-pagecache-buffer-size=1M", "--key-buffer-size=64K", "--table-open-cache=200", "--table-definition-cache=400", "--open-files-limit=4096",
             "--innodb-buffer-pool-dump-at-shutdown=OFF", "--innodb-buffer-pool-load-at-startup=OFF", "--innodb-read-io-threads=2", "--innodb-write-io-threads=2",
-            "--slave-net-timeout=30", "--max-connections=100", "--query-cache-size=0", "--loose-innodb-use-native-aio=OFF",
+            "--slave-net-timeout=30", "--max-connections=100", "--query-cache-size=0", "--innodb-use-native-aio=OFF",
+            "--plugin-load-add=auth_ed25519",
         ]
 
     def master_grants(self, account: str) -> list[str]:
