@@ -21,8 +21,9 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors 
 
 try:
     from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.parsers import ResponseParserError
 
-    AWS_ERRORS: tuple = (BotoCoreError, ClientError)
+    AWS_ERRORS: tuple = (BotoCoreError, ClientError, ResponseParserError)
 except ImportError:  # AnsibleAWSModule reports the missing library in words
     AWS_ERRORS = ()
 

@@ -18,9 +18,10 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors 
 try:
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+    from botocore.parsers import ResponseParserError
 except ImportError:  # reported by AnsibleAWSModule
     Config = None
-    BotoCoreError = ClientError = HTTPClientError = ()
+    BotoCoreError = ClientError = HTTPClientError = ResponseParserError = ()
 
 # Reads may be repeated by botocore: they change nothing.
 READING = {"retries": {"mode": "standard", "total_max_attempts": 10}, "connect_timeout": 15, "read_timeout": 60}
@@ -69,7 +70,7 @@ class Rds:
     :param client: ``client(service, **extra) -> boto3 client``, such as ``Context.client``.
     """
 
-    read_errors = (BotoCoreError, ClientError) if BotoCoreError else ()
+    read_errors = (BotoCoreError, ClientError, ResponseParserError) if BotoCoreError else ()
 
     def __init__(self, client):
         self.read = client("rds", config=Config(**READING))
@@ -88,6 +89,9 @@ class Rds:
             error = e.response.get("Error", {})
             status = e.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 400)
             raise sort_client_error(error.get("Code", "Unknown"), error.get("Message", str(e)), status, operation) from e
+        except ResponseParserError as e:
+            # What a proxy or a failing server says in place of AWS: whether the call got through is not known.
+            raise CallError(Trouble.UNKNOWN, type(e).__name__, "the answer could not be understood", operation) from e
         except HTTPClientError as e:
             raise CallError(Trouble.UNKNOWN, type(e).__name__, "the connection was lost before an answer came", operation) from e
         except BotoCoreError as e:
@@ -102,7 +106,7 @@ class Rds:
                 Trouble.THROTTLED,
                 Trouble.UNKNOWN,
             )
-        return isinstance(error, HTTPClientError)
+        return isinstance(error, (HTTPClientError, ResponseParserError))
 
     def all_instances(self) -> list[dict]:
         """Every ``DBInstance`` of the region and account."""
@@ -135,7 +139,7 @@ class Rds:
         """Messages of an instance's events of the last minutes, newest last; empty if they cannot be read."""
         try:
             answer = self.read.describe_events(SourceIdentifier=identifier, SourceType="db-instance", Duration=minutes)
-        except (BotoCoreError, ClientError):
+        except self.read_errors:
             return []
         return [event.get("Message", "") for event in answer.get("Events", [])]
 

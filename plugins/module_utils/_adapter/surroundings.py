@@ -10,8 +10,9 @@ from __future__ import annotations
 
 try:
     from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.parsers import ResponseParserError
 except ImportError:  # reported by AnsibleAWSModule
-    BotoCoreError = ClientError = ()
+    BotoCoreError = ClientError = ResponseParserError = ()
 
 
 class Unread:
@@ -26,7 +27,7 @@ class Unread:
             return read()
         except ClientError as e:
             self.reasons.append(f"{what} could not be checked: {e.response.get('Error', {}).get('Code', 'error')}.")
-        except BotoCoreError as e:
+        except (BotoCoreError, ResponseParserError) as e:
             self.reasons.append(f"{what} could not be checked: {type(e).__name__}.")
         return default
 

@@ -59,12 +59,15 @@ UNCLEAR_LOOK_EVERY = 3.0
 def read_topology(context, rds: Rds, name: str, prefixes: Prefixes) -> tuple[Topology, Listing]:
     """The topology that the name means, and all instances of the region; looks again for a while if part of it cannot be seen."""
     started = context.clock.monotonic()
+    said = None
     while True:
         listing = Listing(rds.all_instances())
         topology = find_topology(name, listing, prefixes)
         if topology.unclear is None or context.clock.monotonic() - started > UNCLEAR_FOR_SECONDS:
             return topology, listing
-        context.progress(f"{topology.unclear} Looking again.")
+        if topology.unclear != said:
+            said = topology.unclear
+            context.progress(f"{said} Looking again for {UNCLEAR_FOR_SECONDS:.0f} s.")
         context.clock.sleep(UNCLEAR_LOOK_EVERY)
 
 
