@@ -88,6 +88,7 @@ class Engines:
         self._servers_folder.mkdir(parents=True)
         self._snapshots_folder.mkdir(parents=True)
         self._sockets = pathlib.Path(tempfile.mkdtemp(prefix="rds-lab-", dir="/tmp"))  # a socket's path may have 107 characters
+        (self._directory / "sockets").symlink_to(self._sockets)
         self._addresses = Addresses()
         self._names = Names(hosts)
         self._names.clean()
@@ -295,8 +296,7 @@ class Engines:
             # not remove(): a thread that waits for a server holds its guard
             server.kill_now()
         self._names.close()
-        for folder in (self._servers_folder, self._snapshots_folder, self._sockets):
-            shutil.rmtree(folder, ignore_errors=True)
+        clean(self._directory)
         self._addresses.close()
 
     # -- parts ---------------------------------------------------------------------------------------------------------
@@ -393,5 +393,11 @@ def clean(directory: str | pathlib.Path) -> None:
     directory = pathlib.Path(directory)
     for folder in (directory / "servers").glob("*"):
         remove_left_over(folder)
-    for name in ("servers", "snapshots"):
-        shutil.rmtree(directory / name, ignore_errors=True)
+    sockets = directory / "sockets"
+    if sockets.is_symlink():
+        shutil.rmtree(sockets.resolve(), ignore_errors=True)
+        sockets.unlink()
+    for folder in (directory / "servers", directory / "snapshots"):
+        # a copy that was being made may add a file meanwhile
+        while folder.exists():
+            shutil.rmtree(folder, ignore_errors=True)

@@ -19,7 +19,7 @@ import yaml
 FLEETS = pathlib.Path(__file__).resolve().parents[1] / "fleets"
 DEFAULT_PASSWORD = "lab-Master-1"
 _KNOWN = {"name", "region", "group", "master_password", "kms_keys", "roles", "subnet_groups", "security_groups", "parameter_groups", "option_groups",
-          "settings", "sql", "instances", "description"}
+          "settings", "sql", "instances", "application"}
 _LAB_MEMBERS = {"Sql", "Configuration", "Parameters", "MasterUserPassword"}
 
 
@@ -57,6 +57,11 @@ class Fleet:
     def password_of(self, name: str) -> str:
         """The master password of an instance."""
         return self.extras.get(name, {}).get("MasterUserPassword") or self.master_password
+
+    @property
+    def application(self) -> dict[str, str]:
+        """``user``, ``password`` and ``database`` of the account that an application writes with."""
+        return {"user": "admin", "password": self.master_password, "database": "app", **self.document.get("application", {})}
 
     def hosts(self) -> list[dict]:
         """Name, master user, engine and port of the primaries: what an inventory needs."""

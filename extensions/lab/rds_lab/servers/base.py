@@ -66,6 +66,7 @@ class Server:
         self.parameters: dict[str, str] = {}
         self.source: str | None = None
         self.replication_was_stopped = False
+        self._closed = False
         # Held by everything that changes the server; reentrant, as restore is made of start and stop.
         self.guard = threading.RLock()
         self.login = (ADMINISTRATOR, distribution.administrator_password)
@@ -111,6 +112,9 @@ class Server:
                 log.flush()
                 offset = log.tell()
                 self._process = SPAWNER.start(command, stdout=log, stderr=log, cwd=str(self.folder), env=self.distribution.environment())
+            if self._closed:
+                self._process.kill()
+                raise ServerError("The lab has been stopped.")
             self._write_facts()
             self._wait_until_answering(offset)
 
@@ -148,7 +152,8 @@ class Server:
                 self._process = None
 
     def kill_now(self) -> None:
-        """As kill(), without waiting for whoever is starting or stopping the server at this moment."""
+        """As kill() and for good, without waiting for whoever is starting or stopping the server at this moment."""
+        self._closed = True
         process = self._process
         if process is not None:
             process.kill()
