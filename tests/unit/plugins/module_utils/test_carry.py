@@ -194,6 +194,12 @@ PI = (
         pytest.param(
             {}, {"BackupRetentionPeriod": 7, "PreferredBackupWindow": "01:00-01:30"}, ["PreferredMaintenanceWindow"], id="windows"
         ),
+        pytest.param(
+            {"Engine": "sqlserver-se", "AdditionalStorageVolumes": [{"VolumeName": "rdsdbdata2", "AllocatedStorage": 200}]},
+            {},
+            ["AdditionalStorageVolumes"],
+            id="SQL Server: further volumes come with the snapshot",
+        ),
         pytest.param({"PerformanceInsightsEnabled": True, "MonitoringInterval": 60}, {}, [*PI, "MonitoringInterval"], id="by modify only"),
         pytest.param({"DBCapacityReservationIdentifier": "r"}, {}, ["DBCapacityReservationIdentifier"], id="the source holds it"),
     ],
@@ -341,6 +347,19 @@ INSIGHTS = dict(PerformanceInsightsEnabled=True, PerformanceInsightsKMSKeyId="k"
             {"PreferredBackupWindow": "01:00-01:30", "PreferredMaintenanceWindow": "sun:03:00-sun:03:30"},
             id="both windows in one call",
         ),
+        pytest.param(
+            {},
+            {"PreferredBackupWindow": "03:10-03:40"},
+            {"PreferredBackupWindow": "01:00-01:30", "PreferredMaintenanceWindow": "sun:03:00-sun:03:30"},
+            id="both windows, whichever differs",
+        ),
+        pytest.param(
+            {"MonitoringInterval": 60, "MonitoringRoleArn": "r"},
+            {"MonitoringInterval": 15, "MonitoringRoleArn": "r"},
+            {"MonitoringInterval": 60, "MonitoringRoleArn": "r"},
+            id="the interval never goes alone",
+        ),
+        pytest.param({"MaxAllocatedStorage": 150}, {"AllocatedStorage": 200}, {}, id="no limit below the size"),
         pytest.param(
             {"EnabledCloudwatchLogsExports": ["error", "audit"]},
             {"EnabledCloudwatchLogsExports": ["error", "general"]},
