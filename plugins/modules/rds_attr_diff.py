@@ -41,6 +41,7 @@ options:
     description:
       - Attributes (members of C(DBInstance) as C(aws rds describe-db-instances) names them) whose difference is accepted. It is still
         reported.
+      - That the target is encrypted with the key asked for, and is not the source itself, cannot be waived.
     type: list
     elements: str
     default: []

@@ -671,6 +671,7 @@ class Rule:
         when it is changeable.
     :param late: position among the attributes that are set after everything else (0: not late).
     :param expected: (source, target, circumstances) -> (verdict, reason), for ``Compare.EXPECTED``.
+    :param acceptable: whether an operator may accept a difference; False where the target would not be what the product is for.
     :param show: description -> the value as an operator may see it (no secrets).
     """
 
@@ -701,6 +702,7 @@ class Rule:
     accompanies: Callable[[dict, dict, Engine], bool] | None = None
     late: int = 0
     expected: Callable[[dict, dict, Circumstances], tuple[str, str]] | None = None
+    acceptable: bool = True
     show: Callable[[dict], Any] | None = None
 
     def read(self, description: dict) -> Any:
@@ -1144,6 +1146,7 @@ RULES: tuple[Rule, ...] = (
         "the purpose of the replacement",
         Compare.EXPECTED,
         expected=_expect_encryption_type,
+        acceptable=False,
         restored=_always("sse-kms"),
         cloned=_as_origin,
     ),
@@ -1162,12 +1165,26 @@ RULES: tuple[Rule, ...] = (
         "the purpose of the replacement",
         Compare.EXPECTED,
         expected=_expect_encrypted,
+        acceptable=False,
         value=_flag("StorageEncrypted"),
         restored=_always(True),
         cloned=_as_origin,
     ),
-    _identity("KmsKeyId", "the purpose of the replacement", Compare.EXPECTED, expected=_expect_key, cloned=_as_origin),
-    _identity("DbiResourceId", "every instance has its own", Compare.EXPECTED, expected=_expect_resource_id),
+    _identity(
+        "KmsKeyId",
+        "the purpose of the replacement",
+        Compare.EXPECTED,
+        expected=_expect_key,
+        acceptable=False,
+        cloned=_as_origin,
+    ),
+    _identity(
+        "DbiResourceId",
+        "every instance has its own",
+        Compare.EXPECTED,
+        expected=_expect_resource_id,
+        acceptable=False,
+    ),
     Rule(
         "CACertificateIdentifier",
         Carry.RESTORE,

@@ -31,6 +31,9 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors 
 
 NO_RULE = "no rule"
 
+NEVER_ACCEPTED = frozenset(rule.member for rule in RULES if not rule.acceptable)
+"""A target that is not encrypted as asked, or is the source itself, is nothing that an operator can accept."""
+
 
 @dataclass(frozen=True)
 class Row:
@@ -81,7 +84,8 @@ def compare(
     :param newest_known: the botocore release that the rules were made for, to be named where a member has no rule.
     """
     circumstances = Circumstances(dict(names or {}), kms_key_arn)
-    accepted, later = frozenset(accepted_differences), frozenset(to_come)
+    accepted = frozenset(accepted_differences) - NEVER_ACCEPTED
+    later = frozenset(to_come)
     # A member that neither has can still be wrong: no key on the target is a difference.
     members = {rule.member for rule in RULES if judge(rule, source, target, circumstances)[0] != EQUAL}
     members |= {member for each in (source, target) for member, value in each.items() if value is not None}
@@ -133,10 +137,17 @@ def count_verdicts(rows: Iterable[Row]) -> dict[str, int]:
 
 
 def refuse_unknown_members(members: Iterable[str], *descriptions: dict) -> None:
-    """Nothing, if each is an attribute with a rule, or one that a description has.
+    """Nothing, if each is an attribute with a rule, or one that a description has, and may be accepted.
 
     :raises RefusedError: a misspelt name would accept nothing, and be found out in the night of the run.
     """
+    never = sorted(NEVER_ACCEPTED.intersection(members))
+    if never:
+        raise RefusedError(
+            f"A difference in {', '.join(never)} cannot be accepted: the target must be another instance, encrypted with the key asked for.",
+            done="nothing was changed.",
+            next_step="Take the names out of accepted_differences; if another key is right, ask for that key.",
+        )
     known = set(RULES_BY_MEMBER).union(*descriptions)
     unknown = sorted(set(members) - known)
     if unknown:

@@ -272,6 +272,15 @@ def test_misspelt_members_are_refused():
     refuse_unknown_members(["AvailabilityZone", "BrandNew"], source(BrandNew=1), target())
 
 
+@pytest.mark.parametrize("member", ["StorageEncrypted", "StorageEncryptionType", "KmsKeyId", "DbiResourceId"])
+def test_some_differences_cannot_be_accepted(member):
+    plain = target(StorageEncrypted=False, StorageEncryptionType="none", KmsKeyId=None, DbiResourceId="db-A")
+    rows = compare(source(), plain, kms_key_arn=KEY, accepted_differences=[member])
+    assert member in {row.attribute for row in unexplained(rows)}
+    with pytest.raises(RefusedError, match=member):
+        refuse_unknown_members([member], source(), plain)
+
+
 def test_no_secret_shows():
     secret = "arn:aws:secretsmanager:eu-central-1:111122223333:secret:TOPSECRET"
     domain = [{"FQDN": "x.y", "OU": "o", "AuthSecretArn": secret + "1", "DnsIps": ["1.1.1.1"], "Status": "joined"}]
