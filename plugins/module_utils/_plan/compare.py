@@ -144,7 +144,7 @@ def refuse_unknown_members(members: Iterable[str], *descriptions: dict) -> None:
     never = sorted(NEVER_ACCEPTED.intersection(members))
     if never:
         raise RefusedError(
-            f"A difference in {', '.join(never)} cannot be accepted: the target must be another instance, encrypted with the key asked for.",
+            f"A difference in {', '.join(never)} cannot be accepted: the target must be another instance, encrypted as asked.",
             done="nothing was changed.",
             next_step="Take the names out of accepted_differences; if another key is right, ask for that key.",
         )
