@@ -31,9 +31,12 @@ from . import (  # noqa: F401  (the operations register themselves)
     view,
 )
 from .aws import Neighbours
+from .backups import Backups
 from .calls import CallLog
+from .clusters import Clusters
 from .errors import RdsError, instance_not_found, snapshot_not_found
 from .faults import Faults
+from .parameters import Parameters
 from .registry import OPERATIONS, Call
 from .seeding import Seeding
 from .settings import Settings
@@ -41,7 +44,7 @@ from .state import Instance, Snapshot, Store
 from .watcher import Watcher
 
 
-class ControlPlane(Seeding):
+class ControlPlane(Seeding, Backups, Clusters, Parameters):
     """The RDS API of one account, in all regions.
 
     Construct with a clock, a data plane (`NullEngines` has the interface) and settings, seed a fleet, then serve::
@@ -64,6 +67,7 @@ class ControlPlane(Seeding):
         seed_kms_key(alias, region, key_id=None) -> ARN
         seed_role(name) -> ARN
         seed_maintenance(name, region, action, description) -> None
+        seed_cluster(description, *, region=None) -> DbClusterResourceId
         seed_captured(descriptions, region, passwords=None) -> list of DbiResourceIds
 
     :param engines: the data plane; its methods are called from threads of transitions and while seeding.
@@ -141,6 +145,26 @@ class ControlPlane(Seeding):
                         record.busy = ""
 
         thread = threading.Thread(target=run, name=f"{busy} {record.name}", daemon=True)
+        self._threads.add(thread)
+        thread.start()
+
+    def spawn_beside(self, record, script) -> None:
+        """Run something small beside whatever else happens to a record."""
+        generation = self.clock.generation
+
+        def run():
+            try:
+                script(Transition(self, generation))
+            except ClockStopped:
+                return
+            except Exception:
+                with self.lock:
+                    self.store.problems.append({"record": record.name, "doing": "beside", "problem": traceback.format_exc()})
+            finally:
+                with self.lock:
+                    self._threads.discard(threading.current_thread())
+
+        thread = threading.Thread(target=run, name=f"beside {record.name}", daemon=True)
         self._threads.add(thread)
         thread.start()
 
@@ -222,6 +246,10 @@ class ControlPlane(Seeding):
 
     def dns_name(self, region: str, name: str) -> str:
         return f"{name}.{self.settings.account_hash}.{region}.{self.settings.dns_suffix}"
+
+    @staticmethod
+    def delta(seconds: float) -> datetime.timedelta:
+        return datetime.timedelta(seconds=seconds)
 
     # Life of the plane
 

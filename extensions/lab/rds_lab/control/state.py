@@ -28,7 +28,8 @@ class Record:
         self.facts = facts                      # members of the shape, as they are now
         self.tags = dict(tags or {})
         self.history: list = []                 # (virtual time, view or None when it does not answer)
-        self.hidden_reads = 0                   # so many reads by name still answer NotFound
+        self.hidden_reads = 0                   # so many reads still answer NotFound
+        self.hidden_reads_later = 0             # the same, once a rename is done
         self.busy = ""                          # the change in progress
         self.gone = False
 
@@ -125,9 +126,8 @@ class Region:
         self.automated_backups: dict = {}       # resource id -> facts
         self.maintenance: dict = collections.defaultdict(list)  # resource id -> actions
         self.events: list = []
+        self.departed: list = []                # deleted records that late reads still show
         self.released: dict = {}                # name given up -> virtual time when it is free
-        self.no_encryption: set = set()
-        self.vpc = None                         # the default VPC
 
 
 class Store:

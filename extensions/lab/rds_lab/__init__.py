@@ -1,0 +1,4 @@
+# Copyright: the dbre.rds_encryption contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A strict double of Amazon RDS, with real database servers behind the endpoints."""
