@@ -19,7 +19,7 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.names i
 )
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.steps import Plan, Step, stages
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.topology import Member, Topology, is_encrypted
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.compare import compare, unexplained
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.compare import compare, refuse_unknown_members, unexplained
 
 
 def identifier_map(topology: Topology) -> dict[str, str]:
@@ -40,6 +40,7 @@ def differences(topology: Topology, kms_key_arn: str | None, accepted_difference
     for member in topology.members:
         if member.source is None or member.target is None:
             continue
+        refuse_unknown_members(accepted_differences, member.source, member.target)
         rows = compare(
             member.source, member.target, names=names, kms_key_arn=kms_key_arn, accepted_differences=accepted_differences
         )

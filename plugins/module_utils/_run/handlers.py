@@ -239,7 +239,8 @@ class Rename(Handler):
             stop_if_final(described, self.step, self.rds)
             return Outlook(False, described["DBInstanceStatus"])
         address = (described.get("Endpoint") or {}).get("Address", "")
-        return self._settling(described, confirmed=address.startswith(self.wanted + "."), replication=False)
+        renamed = bool(address) and not address.startswith(self.step.resource + ".")
+        return self._settling(described, confirmed=renamed, replication=False)
 
 
 class Reboot(Handler):
