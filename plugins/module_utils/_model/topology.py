@@ -169,9 +169,8 @@ def find_topology(asked: str, listing: Listing, prefixes: Prefixes) -> Topology:
     holder = listing.by_name.get(asked)
     name = asked
     if holder:
-        tags = tags_of(holder)
-        name = tags.get(TAG_NAME, asked)
-        if tags.get(TAG_ROLE) == ROLE_REPLICA or is_replica(holder):
+        name = name_in_tags(holder, prefixes) or asked
+        if is_replica(holder):
             parent = holder.get("ReadReplicaSourceDBInstanceIdentifier") or holder.get("ReadReplicaSourceDBClusterIdentifier")
             return Topology(name, prefixes, skip_reason=f"{asked} is a read replica of {parent}: it moves with its source.")
     source, problems = _find_source(name, listing)
@@ -183,7 +182,19 @@ def find_topology(asked: str, listing: Listing, prefixes: Prefixes) -> Topology:
         return Topology(name, prefixes, problems=tuple(problems) or (unknown,), unclear=None if problems else unknown)
     if problems:
         return Topology(name, prefixes, problems=tuple(problems))
-    return _described(name, prefixes, source=source, target=_find_target(name, source, listing), listing=listing)
+    target, problems = _find_target(name, source, prefixes, listing)
+    if problems:
+        return Topology(name, prefixes, problems=tuple(problems))
+    return _described(name, prefixes, source=source, target=target, listing=listing)
+
+
+def name_in_tags(instance: dict, prefixes: Prefixes) -> str | None:
+    """The name that an instance's tags give it, unless they came from another instance (by hand, or with a snapshot of it)."""
+    tags = tags_of(instance)
+    name = tags.get(TAG_NAME)
+    if name is None or tags.get(TAG_SOURCE_RESOURCE_ID) == instance["DbiResourceId"]:
+        return name
+    return name if instance["DBInstanceIdentifier"] in (name, prefixes.old + name, prefixes.new + name) else None
 
 
 def _unknown(name: str, listing: Listing, prefixes: Prefixes) -> str:
@@ -212,18 +223,32 @@ def _find_source(name: str, listing: Listing) -> tuple[dict | None, list[str]]:
     return (tagged[0] if tagged else None), []
 
 
-def _find_target(name: str, source: dict, listing: Listing) -> dict | None:
+def _find_target(name: str, source: dict, prefixes: Prefixes, listing: Listing) -> tuple[dict | None, list[str]]:
+    if source["DBInstanceIdentifier"] == name:
+        # It answers under its own name and will be fenced anew: whatever was made under an earlier fence lacks writes (law 1).
+        return None, []
     source_tags = tags_of(source)
     by_id = listing.by_resource_id.get(source_tags.get(TAG_TARGET_RESOURCE_ID, ""))
     candidates = [
         i
         for i in listing.tagged(name, ROLE_TARGET)
-        if tags_of(i).get(TAG_SOURCE_RESOURCE_ID) == source["DbiResourceId"]
+        if is_encrypted(i)
+        and tags_of(i).get(TAG_SOURCE_RESOURCE_ID) == source["DbiResourceId"]
         and tags_of(i).get(TAG_FENCE_ID) == source_tags.get(TAG_FENCE_ID)
     ]
+    # Tags travel with backups: whoever restores one of the target's gets its marks too. A run calls its target by these names only.
+    called_so = [i for i in candidates if i["DBInstanceIdentifier"] in (name, prefixes.new + name)]
+    if called_so:
+        return called_so[0], []
+    if by_id is not None and is_encrypted(by_id):
+        return by_id, []
     if candidates:
-        return candidates[0]
-    return by_id if by_id is not None and is_encrypted(by_id) else None
+        names = ", ".join(sorted(i["DBInstanceIdentifier"] for i in candidates))
+        return None, [
+            f"{names} bears the marks of {name}'s encrypted replacement, but is called neither {prefixes.new}{name} nor {name}. If it is the "
+            f"replacement, rename it to {prefixes.new}{name}; if not, remove its {TAG_PREFIX}* tags."
+        ]
+    return None, []
 
 
 def _described(name: str, prefixes: Prefixes, *, source: dict | None, target: dict | None, listing: Listing) -> Topology:
@@ -282,11 +307,11 @@ def _replicas_below(
             listed = {r for r in parent.get("ReadReplicaDBInstanceIdentifiers") or [] if not r.startswith("arn:")}
             children = set()
             for instance in sorted(listing.instances, key=lambda i: i["DBInstanceIdentifier"]):
-                linked = instance.get("ReadReplicaSourceDBInstanceIdentifier") in aliases or instance["DBInstanceIdentifier"] in listed
+                linked = _links_to(instance, parent, aliases, listing) or instance["DBInstanceIdentifier"] in listed
                 if instance["DbiResourceId"] in seen or not linked or is_encrypted(instance) != is_encrypted(root):
                     continue
                 seen.add(instance["DbiResourceId"])
-                replica_name = _member_name(instance, root, prefixes)
+                replica_name = _member_name(instance, root, root_name, prefixes)
                 children |= {instance["DBInstanceIdentifier"], replica_name}
                 found.append((replica_name, level, parent_name, instance))
                 next_parents.append((instance, replica_name))
@@ -295,14 +320,23 @@ def _replicas_below(
     return found, gaps
 
 
-def _member_name(instance: dict, root: dict, prefixes: Prefixes) -> str:
-    tags = tags_of(instance)
-    if TAG_NAME in tags:
-        return tags[TAG_NAME]
+def _links_to(instance: dict, parent: dict, aliases: set[str], listing: Listing) -> bool:
+    """Whether an instance replicates from ``parent``, by the name that its link gives: today's, or one of before if nobody else fits it."""
+    link = instance.get("ReadReplicaSourceDBInstanceIdentifier")
+    holder = listing.by_name.get(link) if link else None
+    if link not in aliases:
+        return False
+    return holder is None or holder is parent or is_encrypted(holder) != is_encrypted(instance)
+
+
+def _member_name(instance: dict, root: dict, root_name: str, prefixes: Prefixes) -> str:
+    tagged = name_in_tags(instance, prefixes)
+    if tagged is not None:
+        return tagged
     identifier = instance["DBInstanceIdentifier"]
-    # An untagged replica of an untouched source is simply called what it is called, even if that begins with a prefix.
-    touched = bool(tags_of(root).get(TAG_FENCE_ID))
-    return plain_name(identifier, prefixes) if touched else identifier
+    # While the root answers under its own name, no untagged replica was renamed (all are marked before the first rename, and the marks come
+    # off after the last): it is simply called what it is called, even if that begins with a prefix.
+    return identifier if root["DBInstanceIdentifier"] == root_name else plain_name(identifier, prefixes)
 
 
 def cross_region_replicas(source: dict) -> list[str]:
