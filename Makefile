@@ -70,7 +70,7 @@ lab-tests: setup ## the playbooks, modules and the lab itself, against real data
 
 .PHONY: molecule
 molecule: setup ## the roles, by molecule, against the lab
-	cd extensions && $(RUN) molecule test --all
+	cd extensions && $(RUN) COLUMNS=140 molecule test --all
 
 .PHONY: artifact
 artifact: $(READY) ## build the collection, install it elsewhere, run it by FQCN
