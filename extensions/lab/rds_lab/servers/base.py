@@ -321,7 +321,7 @@ class Server:
     def _set_master(self, cursor, username: str, password: str) -> None:
         cursor.execute("CREATE USER IF NOT EXISTS %s@'%%' IDENTIFIED BY %s", (username, password))
         cursor.execute("ALTER USER %s@'%%' IDENTIFIED BY %s", (username, password))
-        account = f"{cursor.connection.literal(username)}@'%'"
+        account = cursor.mogrify("%s@'%%'", (username,))
         for statement in self.master_grants(account):
             cursor.execute(statement)
 
