@@ -17,6 +17,7 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.names i
     TAG_VALIDATED,
     tags_of,
 )
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.statuses import READY_STATUSES
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.steps import Plan, Step, stages
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.topology import Member, Topology, is_encrypted
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.compare import compare, refuse_unknown_members, unexplained
@@ -68,8 +69,16 @@ def plan_cutover(
         _check_fence(topology)
     for member in topology.members:
         _check_member(topology, member, assumed)
+    moving = [] if primary.cut_over or assumed else [m for m in topology.members if m.target and _in_motion(m)]
+    if moving:
+        # Nothing can be compared while it moves: a run that stopped in the middle of the renames goes on after them.
+        return Plan(stages([_wait_for(member) for member in moving]))
     left = {} if primary.cut_over else differences(topology, kms_key_arn, accepted_differences)
-    if left:
+    remarks = ()
+    if left and assumed:
+        listed = ", ".join(f"{name}: {row.attribute}" for name, rows in left.items() for row in rows)
+        remarks = (f"The cutover would be refused as long as these differ: {listed}.",)
+    elif left:
         listed = "; ".join(f"{name}: {row.attribute} {row.source} -> {row.target}" for name, rows in left.items() for row in rows)
         raise RefusedError(
             f"{topology.name} is not cut over: the target differs from the source in {listed}.",
@@ -90,7 +99,18 @@ def plan_cutover(
     replicas_clean = [_clean(member) for member in topology.replicas if _has_marks(member, assumed)]
     target_clean = [_clean(primary)] if _has_marks(primary, assumed) else []
     # The target's own marks go last: while they are there, a later run knows that something is left to do.
-    return Plan(stages(note_proof, renames, note_cutover, replicas_clean, target_clean))
+    return Plan(stages(note_proof, renames, note_cutover, replicas_clean, target_clean), remarks)
+
+
+def _in_motion(member: Member) -> bool:
+    pending = (member.target.get("PendingModifiedValues") or {}).get("DBInstanceIdentifier")
+    return member.target["DBInstanceStatus"] not in READY_STATUSES or pending == member.name
+
+
+def _wait_for(member: Member) -> Step:
+    identifier = member.target_identifier
+    what = f"Wait until {identifier} is ready to be compared"
+    return Step("WaitUntilReady", identifier, what, resource_id=member.target["DbiResourceId"], replan=True)
 
 
 def _check_fence(topology: Topology) -> None:
