@@ -58,7 +58,7 @@ class Runner:
         """Read, plan and act until nothing is left to do.
 
         :param read_and_plan: reads afresh and decides; called again whenever a step's outcome was assumed.
-        :param wait: False starts the first stage and returns without waiting for it.
+        :param wait: False starts the first stage that changes something and returns without waiting for it, or at once for one in motion.
         :return: the last plan, which holds no change (or the first one, if not waiting).
         """
         for _round in range(MAX_ROUNDS):
@@ -67,7 +67,7 @@ class Runner:
                 return plan
             for stage in plan.stages:
                 self.perform(stage, wait=wait)
-                if not wait and any(step.mutates for step in stage):
+                if not wait and any(step.mutates or step.started or step.replan for step in stage):
                     return plan
                 if any(step.replan for step in stage):
                     break
