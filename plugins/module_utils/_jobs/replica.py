@@ -12,7 +12,7 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter impor
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.rds import Rds
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.common import achieved, finish_request, predicted, runner_of
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import RefusedError
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.names import TAG_FENCE_ID, TAG_NAME, tags_of
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.names import TAG_FENCE_ID, TAG_NAME, TAG_SOURCE_RESOURCE_ID, tags_of
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.replica import ReplicaRequest, ReplicaState, plan_replica
 
 
@@ -35,7 +35,7 @@ def run(context) -> dict:
         return predicted(read_and_plan(), context)
     runner = runner_of(context, rds)
     last = runner.reconcile(read_and_plan, wait=params["wait"])
-    replica = rds.instance(request.target_identifier) or {}
+    replica = _replica(rds, request, model["DbiResourceId"]) or {}
     return achieved(
         runner,
         last,
@@ -71,4 +71,18 @@ def _read(rds: Rds, request: ReplicaRequest, model_resource_id: str) -> ReplicaS
     found = rds.instances(resource_ids={model_resource_id})
     if not found:
         raise RefusedError("The model replica is not there any more.", next_step="Look for it by its resource id " + model_resource_id)
-    return ReplicaState(found[0], rds.instance(request.parent_identifier), rds.instance(request.target_identifier))
+    parent = rds.instance(request.parent_identifier)
+    above = found[0].get("ReadReplicaSourceDBInstanceIdentifier")
+    parent_model = rds.instance(above) if above and parent is None and request.parent_assumed else None
+    return ReplicaState(found[0], parent, _replica(rds, request, model_resource_id), parent_model)
+
+
+def _replica(rds: Rds, request: ReplicaRequest, model_resource_id: str) -> dict | None:
+    """The replica under the name that was asked for, or under its final one if a cutover gave it that meanwhile."""
+    replica = rds.instance(request.target_identifier)
+    if replica is None:
+        renamed = rds.instance(request.name)
+        tags = tags_of(renamed) if renamed else {}
+        if tags.get(TAG_SOURCE_RESOURCE_ID) == model_resource_id != renamed["DbiResourceId"] and tags.get(TAG_FENCE_ID) == request.fence_id:
+            return renamed
+    return replica

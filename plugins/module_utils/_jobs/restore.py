@@ -16,6 +16,7 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.names i
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.restore import (
     RestoreRequest,
     RestoreState,
+    noted_target,
     plan_restore,
     snapshot_candidates,
 )
@@ -40,7 +41,7 @@ def run(context) -> dict:
         return predicted(read_and_plan(), context, fence_id=request.fence_id)
     runner = runner_of(context, rds)
     last = runner.reconcile(read_and_plan, wait=params["wait"])
-    target = rds.instance(request.target_identifier) or {}
+    target = _target(rds, request, source) or {}
     return achieved(
         runner,
         last,
@@ -76,11 +77,21 @@ def _request(context, rds: Rds, source: dict) -> RestoreRequest:
     )
 
 
+def _target(rds: Rds, request: RestoreRequest, source: dict) -> dict | None:
+    """The target under the name that was asked for, or under the one that a cutover has begun to give it meanwhile."""
+    target = rds.instance(request.target_identifier)
+    noted = noted_target(request, source)
+    if target is None and noted:
+        found = rds.instances(resource_ids={noted})
+        return found[0] if found else None
+    return target
+
+
 def _read(rds: Rds, request: RestoreRequest, source_resource_id: str) -> RestoreState:
     found = rds.instances(resource_ids={source_resource_id})
     if not found:
         raise RefusedError("The source is not there any more.", next_step="Look for it by its resource id " + source_resource_id)
-    target = rds.instance(request.target_identifier)
+    target = _target(rds, request, found[0])
     snapshots = {}
     if target is None:
         for series in snapshot_candidates(request):

@@ -72,7 +72,7 @@ def _plan_build(topology: Topology, request: PlanRequest) -> list[dict]:
             finish=finish,
             accepted_by_create=request.accepted["CreateDBInstanceReadReplica"],
         )
-        steps += plan_replica(replica, ReplicaState(member.source, parent.target, member.target)).to_list()
+        steps += plan_replica(replica, ReplicaState(member.source, parent.target, member.target, parent.source)).to_list()
     return steps
 
 

@@ -31,7 +31,7 @@ class ReplicaRequest:
     """What was asked for.
 
     :param parent_identifier: the instance to replicate from: the target, or one of its replicas.
-    :param parent_assumed: the parent may be missing: it will have been made by then (check mode).
+    :param parent_assumed: the parent may be missing or unfinished: it will have been made by then (check mode).
     """
 
     name: str
@@ -46,11 +46,15 @@ class ReplicaRequest:
 
 @dataclass(frozen=True)
 class ReplicaState:
-    """What is there (``DBInstance`` shapes)."""
+    """What is there (``DBInstance`` shapes).
+
+    :param parent_model: the model of the parent, for predicting one that is not there yet.
+    """
 
     model: dict
     parent: dict | None
     replica: dict | None
+    parent_model: dict | None = None
 
 
 def plan_replica(request: ReplicaRequest, state: ReplicaState) -> Plan:
@@ -72,10 +76,11 @@ def plan_replica(request: ReplicaRequest, state: ReplicaState) -> Plan:
                 done="Nothing was changed.",
                 next_step="Restore the target first (rds_encrypted_restore), or make the replica above this one first.",
             )
-        # What the target will be is known: the model's own source, encrypted; nothing of it matters here but that.
-        parent = {"DBInstanceIdentifier": request.parent_identifier, "StorageEncrypted": True, "Engine": state.model["Engine"]}
+        # What the parent will be is known: its model, encrypted.
+        parent = {"Engine": state.model["Engine"], **(state.parent_model or {})}
+        parent |= {"DBInstanceIdentifier": request.parent_identifier, "StorageEncrypted": True}
     wait = []
-    if state.parent is not None:
+    if state.parent is not None and not request.parent_assumed:
         _check_parent(request, parent)
         if parent["DBInstanceStatus"] not in READY_STATUSES:
             wait.append(
@@ -97,6 +102,12 @@ def _check_parent(request: ReplicaRequest, parent: dict) -> None:
             f"{parent['DBInstanceIdentifier']} is not encrypted: a replica of it could not be either.",
             done="Nothing was changed.",
             next_step="Name the encrypted target as source_db_instance_identifier.",
+        )
+    if "DBInstanceIdentifier" in (parent.get("PendingModifiedValues") or {}) or parent["DBInstanceStatus"] == "renaming":
+        raise RefusedError(
+            f"{parent['DBInstanceIdentifier']} is being renamed: a cutover is under way, and {request.target_identifier} may have its name.",
+            done="Nothing was changed: no second replica is made.",
+            next_step="Wait for the rename, then run again.",
         )
     if not parent.get("BackupRetentionPeriod"):
         raise RefusedError(

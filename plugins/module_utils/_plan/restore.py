@@ -18,6 +18,7 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.names i
     MAX_SNAPSHOT_IDENTIFIER,
     TAG_FENCE_ID,
     TAG_SOURCE_RESOURCE_ID,
+    TAG_TARGET_RESOURCE_ID,
     identifier_problem,
     own_tags,
     tag_list,
@@ -93,6 +94,7 @@ def plan_restore(request: RestoreRequest, state: RestoreState) -> Plan:
         check_target_is_ours(request, state)
         return plan_finish(state.source, state.target, request.finish)
     _check_fence(request, state.source)
+    _check_not_lost(request, state.source)
     if is_encrypted(state.source):
         raise RefusedError(f"{state.source['DBInstanceIdentifier']} is encrypted already: nothing to restore from it.")
     plain_names, copy_names = snapshot_candidates(request)
@@ -144,6 +146,23 @@ def _check_fence(request: RestoreRequest, source: dict) -> None:
             f"{request.name} answers under the name that applications use: fence {request.fence_id} is not in force.",
             done="Nothing was changed.",
             next_step="Fence it again (a new fence id is made), then restore.",
+        )
+
+
+def noted_target(request: RestoreRequest, source: dict) -> str | None:
+    """The resource id of the target that the source's tags name, if they are of this fence; the cutover notes it before it renames."""
+    tags = tags_of(source)
+    return tags.get(TAG_TARGET_RESOURCE_ID) if tags.get(TAG_FENCE_ID) == request.fence_id else None
+
+
+def _check_not_lost(request: RestoreRequest, source: dict) -> None:
+    noted = noted_target(request, source)
+    if noted and not request.fence_assumed:
+        raise RefusedError(
+            f"The tags of {source['DBInstanceIdentifier']} name {noted} as its target, which cannot be seen at the moment.",
+            done="Nothing was changed: no second target is made.",
+            next_step=f"Run again in some minutes; if it was removed for good, take the tag {TAG_TARGET_RESOURCE_ID} off "
+            f"{source['DBInstanceIdentifier']} first.",
         )
 
 
