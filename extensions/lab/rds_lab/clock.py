@@ -15,16 +15,17 @@ class ClockStopped(Exception):
 
 
 class Clock:
-    """A clock that runs `timescale` virtual seconds per real second."""
+    """A clock that runs `timescale` virtual seconds per real second; with 0 it stands still and only jumps."""
 
     def __init__(self, timescale: float = 1.0):
-        if timescale <= 0:
-            raise ValueError("timescale must be greater than zero")
+        if timescale < 0:
+            raise ValueError("timescale must not be negative")
         self._condition = threading.Condition()
         self._timescale = float(timescale)
         self._real = time.monotonic()
         self._virtual = time.time()
         self._generation = 0
+        self._waiting: dict = {}    # thread id -> the moment it waits for
 
     @property
     def timescale(self) -> float:
@@ -33,8 +34,8 @@ class Clock:
     @timescale.setter
     def timescale(self, timescale: float) -> None:
         """Virtual time goes on from where it is, at the new speed; everybody who waits waits accordingly."""
-        if timescale <= 0:
-            raise ValueError("timescale must be greater than zero")
+        if timescale < 0:
+            raise ValueError("timescale must not be negative")
         with self._condition:
             self._virtual, self._real = self._read(), time.monotonic()
             self._timescale = float(timescale)
@@ -64,6 +65,18 @@ class Clock:
             self._virtual += seconds
             self._condition.notify_all()
 
+    def advance_to(self, moment: float) -> None:
+        """Virtual time jumps to a moment, if that is not past."""
+        with self._condition:
+            self._virtual += max(0.0, moment - self._read())
+            self._condition.notify_all()
+
+    def waiting(self) -> dict:
+        """The moment that every waiting thread waits for, by thread id; those whose moment has come wait no more."""
+        with self._condition:
+            now = self._read()
+            return {thread: moment for thread, moment in self._waiting.items() if moment > now}
+
     def wait_until(self, moment: float, generation: int | None = None) -> None:
         """Returns when virtual time has reached `moment`.
 
@@ -72,13 +85,18 @@ class Clock:
         """
         with self._condition:
             mine = self._generation if generation is None else generation
-            while True:
-                if mine != self._generation:
-                    raise ClockStopped
-                remaining = moment - self._read()
-                if remaining <= 0:
-                    return
-                self._condition.wait(min(remaining / self._timescale, 3600))
+            thread = threading.get_ident()
+            self._waiting[thread] = moment
+            try:
+                while True:
+                    if mine != self._generation:
+                        raise ClockStopped
+                    remaining = moment - self._read()
+                    if remaining <= 1e-6:
+                        return
+                    self._condition.wait(min(remaining / self._timescale, 3600) if self._timescale else None)
+            finally:
+                del self._waiting[thread]
 
     def wait(self, seconds: float, generation: int | None = None) -> None:
         self.wait_until(self.now() + seconds, generation)

@@ -69,7 +69,7 @@ class Admin:
         if "timescale" in data:
             self.plane.clock.timescale = float(data["timescale"])
         if "advance" in data:
-            self.plane.clock.advance(float(data["advance"]))
+            self.plane.advance(float(data["advance"]))
         return self._get_clock(data, query)
 
     def _get_settings(self, _data, _query):

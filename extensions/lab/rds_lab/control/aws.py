@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import datetime
 import json
 import secrets as random_secrets
 import string
@@ -21,6 +20,7 @@ class Neighbours:
 
     def __init__(self, account: str, clock, settings):
         self.account, self.clock, self.settings = account, clock, settings
+        self._roles: dict = {}      # ARN of a role -> virtual time when it was made through the API
 
     def _backend(self, service: str, region: str):
         return get_backend(service)[self.account][region]
@@ -38,6 +38,7 @@ class Neighbours:
         return self._backend("secretsmanager", region)
 
     def reset(self) -> None:
+        self._roles.clear()
         for service in ("kms", "ec2", "iam", "secretsmanager", "cloudwatch", "logs", "sts", "sns", "route53", "events"):
             get_backend(service).reset()
 
@@ -135,12 +136,17 @@ class Neighbours:
         role = self.role(arn)
         if role is None:
             raise value(message)
-        made = role.create_date
-        if made.tzinfo is None:
-            made = made.replace(tzinfo=datetime.timezone.utc)
-        age = (datetime.datetime.now(datetime.timezone.utc) - made).total_seconds() * self.clock.timescale
-        if age < self.settings.iam_propagation:
+        if self.clock.now() - self._roles.get(arn, float("-inf")) < self.settings.iam_propagation:
             raise value(message)
+
+    def notice_roles(self) -> None:
+        """Remember when roles appeared; called after every change of IAM."""
+        arns = {role.arn for role in self.iam().roles.values()}
+        self._roles = {arn: self._roles.get(arn, self.clock.now()) for arn in arns}
+
+    def trust_role(self, arn: str) -> None:
+        """A role was made long ago."""
+        self._roles[arn] = float("-inf")
 
     # Secrets Manager
 

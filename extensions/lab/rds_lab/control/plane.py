@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import threading
+import time
 import traceback
 
 from ..clock import Clock, ClockStopped
@@ -250,6 +251,45 @@ class ControlPlane(Seeding, Backups, Clusters, Parameters):
     @staticmethod
     def delta(seconds: float) -> datetime.timedelta:
         return datetime.timedelta(seconds=seconds)
+
+    # Time
+
+    def advance(self, seconds: float) -> None:
+        """Let virtual time jump, but stop at every moment that a transition waits for until it has done its step."""
+        self._run_until(self.clock.now() + seconds)
+
+    def finish(self, limit: float = 30 * 86400.0) -> None:
+        """Let virtual time jump until no transition is left."""
+        end = self.clock.now() + limit
+        while self._threads and self.clock.now() < end:
+            moments = self._quiet()
+            if moments:
+                self._run_until(min(moments))
+
+    def _run_until(self, end: float) -> None:
+        while True:
+            moments = self._quiet()
+            self.watcher.look()
+            following = min(moments, default=end)
+            if following >= end:
+                self.clock.advance_to(end)
+                self._quiet()
+                self.watcher.look()
+                self._quiet()
+                return
+            self.clock.advance_to(following)
+
+    def _quiet(self, patience: float = 120.0) -> list:
+        """The moments that transitions wait for, once all of them wait."""
+        deadline = time.monotonic() + patience
+        while time.monotonic() < deadline:
+            with self.lock:
+                running = {thread.ident for thread in self._threads}
+            waiting = self.clock.waiting()
+            if running <= set(waiting):
+                return [moment for thread, moment in waiting.items() if thread in running]
+            time.sleep(0.0005)
+        raise TimeoutError("a transition is still at work")
 
     # Life of the plane
 

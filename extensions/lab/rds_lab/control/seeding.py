@@ -324,6 +324,7 @@ class Seeding(Networks):
                             '["rds.amazonaws.com","monitoring.rds.amazonaws.com"]},"Action":"sts:AssumeRole"}]}')
                 role = backend.create_role(short, document, path, None, "role of the lab", [], "3600")
             role.create_date = datetime.datetime(2020, 1, 1)
+            self.neighbours.trust_role(role.arn)
         return role.arn
 
     def _at_home(self, data):

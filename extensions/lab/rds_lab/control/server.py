@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import re
@@ -140,8 +141,10 @@ class Server:
             seen.append(int(status.split()[0]))
             return start_response(status, headers, *rest)
 
-        with self.plane.lock if is_mutating(operation) else _nothing():
+        with self.plane.lock if is_mutating(operation) else contextlib.nullcontext():
             answer = self._moto(environ, note)
+            if service == "iam":
+                self.plane.neighbours.notice_roles()
         if service:
             status = seen[0] if seen else 0
             self.plane.calls.add(service, region, operation, parameters, "ok" if status < 400 else "refused", status)
@@ -153,14 +156,6 @@ class Server:
         """Whether the key aws/rds is asked for before RDS ever used it; moto would make it."""
         return str(parameters.get("KeyId", "")).endswith("alias/aws/rds") and (
             self.plane.neighbours.find_key(region, "alias/aws/rds") is None)
-
-
-class _nothing:  # noqa: N801  (a context manager that holds nothing)
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_rest):
-        return False
 
 
 def _operation(environ, body: bytes) -> str:
