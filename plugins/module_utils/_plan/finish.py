@@ -118,7 +118,7 @@ def _late(model, current, request, identifier, resource_id) -> tuple[list[Step],
     for what, parameters in late_parameters(model, current):
         if awaited and "ManageMasterUserPassword" in parameters:
             remarks.append(f"{what} of {identifier} follows when its replicas exist: {', '.join(awaited)}.")
-            continue
+            break  # and what comes after it: deletion protection is the last of all
         steps.append(
             Step(
                 "ModifyDBInstance",
