@@ -293,12 +293,12 @@ def _state_blockers(topology: Topology, around: Surroundings, policy: Policy) ->
         resuming = bool(tags_of(source).get(TAG_FENCE_ID))
         if status not in READY_STATUSES and not (resuming and meaning_of_status(status)[0] == "moving"):
             blockers.append(Blocker("status", name, f"{name} is {status}; it must be available. {meaning_of_status(status)[1]}"))
-        if resuming:
+        if member.fenced_by_name:
             continue
         fault = broken(source) if status in READY_STATUSES else None
         if fault:
             blockers.append(Blocker("broken", name, f"{name} is {status}, but {fault}: mend it first."))
-        pending = sorted(k for k, v in (source.get("PendingModifiedValues") or {}).items() if v not in (None, {}, []))
+        pending = sorted(k for k, v in (source.get("PendingModifiedValues") or {}).items() if v not in (None, {}, [], member.old_name))
         if pending:
             text = f"{name} has pending modifications ({', '.join(pending)}), which the rename would put in force. Apply or cancel them first."
             blockers.append(Blocker("pending_modified_values", name, text))
