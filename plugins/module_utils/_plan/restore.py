@@ -17,6 +17,7 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors 
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.names import (
     MAX_SNAPSHOT_IDENTIFIER,
     TAG_FENCE_ID,
+    TAG_FENCED,
     TAG_SOURCE_RESOURCE_ID,
     TAG_TARGET_RESOURCE_ID,
     identifier_problem,
@@ -99,6 +100,12 @@ def plan_restore(request: RestoreRequest, state: RestoreState) -> Plan:
         raise RefusedError(f"{state.source['DBInstanceIdentifier']} is encrypted already: nothing to restore from it.")
     plain_names, copy_names = snapshot_candidates(request)
     copy_id, copy = _usable(copy_names, state, request, "encrypted copy")
+    if copy is not None and not _encrypted_as_asked(copy, request):
+        raise RefusedError(
+            f"The copy {copy_id} is encrypted with {copy.get('KmsKeyId')}, asked for is {request.kms_key_arn}.",
+            done="It was not used, and nothing was changed.",
+            next_step="Ask for the same key, or give another encrypted_snapshot_identifier, or remove the copy and run again.",
+        )
     snapshot_id, snapshot = _usable(plain_names, state, request, "snapshot")
     take, copying = [], []
     if copy is None:
@@ -146,6 +153,12 @@ def _check_fence(request: RestoreRequest, source: dict) -> None:
             f"{request.name} answers under the name that applications use: fence {request.fence_id} is not in force.",
             done="Nothing was changed.",
             next_step="Fence it again (a new fence id is made), then restore.",
+        )
+    if tagged is not None and not tags_of(source).get(TAG_FENCED, "").startswith(request.fence_id + " "):
+        raise RefusedError(
+            f"{source['DBInstanceIdentifier']}: fence {request.fence_id} was begun and not completed, so connections may still write to it.",
+            done="Nothing was changed.",
+            next_step="Run the fence again (it completes what was begun), then restore.",
         )
 
 
@@ -246,11 +259,13 @@ def _copy_snapshot(request: RestoreRequest, source: dict, snapshot_id: str, copy
             "KmsKeyId": request.kms_key_arn,
             "Tags": tag_list(tags),
         },
-        confirmed=lambda s: of_this_fence(s, source, request.fence_id)
-        and bool(s.get("Encrypted"))
-        and s.get("KmsKeyId", request.kms_key_arn) == request.kms_key_arn,
+        confirmed=lambda s: of_this_fence(s, source, request.fence_id) and _encrypted_as_asked(s, request),
         started=exists,
     )
+
+
+def _encrypted_as_asked(copy: dict, request: RestoreRequest) -> bool:
+    return bool(copy.get("Encrypted")) and copy.get("KmsKeyId", request.kms_key_arn) == request.kms_key_arn
 
 
 def _restore(request: RestoreRequest, source: dict, copy_id: str) -> tuple[Step, dict]:
