@@ -18,10 +18,11 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors 
 try:
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+    from botocore.exceptions import ConnectionError as NotConnectedError
     from botocore.parsers import ResponseParserError
 except ImportError:  # reported by AnsibleAWSModule
     Config = None
-    BotoCoreError = ClientError = HTTPClientError = ResponseParserError = ()
+    BotoCoreError = ClientError = HTTPClientError = NotConnectedError = ResponseParserError = ()
 
 # Reads may be repeated by botocore: they change nothing.
 READING = {"retries": {"mode": "standard", "total_max_attempts": 10}, "connect_timeout": 15, "read_timeout": 60}
@@ -92,7 +93,7 @@ class Rds:
         except ResponseParserError as e:
             # What a proxy or a failing server says in place of AWS: whether the call got through is not known.
             raise CallError(Trouble.UNKNOWN, type(e).__name__, "the answer could not be understood", operation) from e
-        except HTTPClientError as e:
+        except (HTTPClientError, NotConnectedError) as e:
             raise CallError(Trouble.UNKNOWN, type(e).__name__, "the connection was lost before an answer came", operation) from e
         except BotoCoreError as e:
             raise CallError(Trouble.REFUSED, type(e).__name__, str(e), operation) from e
@@ -106,7 +107,7 @@ class Rds:
                 Trouble.THROTTLED,
                 Trouble.UNKNOWN,
             )
-        return isinstance(error, (HTTPClientError, ResponseParserError))
+        return isinstance(error, (HTTPClientError, NotConnectedError, ResponseParserError))
 
     def all_instances(self) -> list[dict]:
         """Every ``DBInstance`` of the region and account."""
