@@ -39,6 +39,7 @@ class Handler:
         self.clock = clock
         self.resource_id = step.resource_id
         self._started: float | None = None
+        self._missing_since: float | None = None
         self._settled_since: float | None = None
 
     @property
@@ -78,15 +79,17 @@ class Handler:
         return self.clock.monotonic() - self._started
 
     def _mine(self, instances: list[dict]) -> dict | None:
+        key, mine = ("DbiResourceId", self.resource_id) if self.resource_id else ("DBInstanceIdentifier", self.identifier)
         for described in instances:
-            if self.resource_id and described["DbiResourceId"] == self.resource_id:
-                return described
-            if not self.resource_id and described["DBInstanceIdentifier"] == self.identifier:
+            if described[key] == mine:
+                self._missing_since = None
                 return described
         return None
 
     def _missing(self) -> Outlook:
-        if self._elapsed() > self.limits.missing_timeout:
+        if self._missing_since is None:
+            self._missing_since = self.clock.monotonic()
+        if self.clock.monotonic() - self._missing_since > self.limits.missing_timeout:
             raise WaitTimeoutError(
                 f"{self.step.what}: {self.label} has been invisible for {self.limits.missing_timeout:.0f} s.",
                 done=f"{self.step.action} was accepted.",
@@ -183,10 +186,10 @@ class Tagging(Handler):
         if described is None:
             return self._missing()
         if self._confirmed(described):
-            return Outlook(True, "tagged")
+            return Outlook(True, "")
         if self._elapsed() > self.limits.effect_timeout:
             raise WaitTimeoutError(f"{self.step.what}: the tags of {self.label} do not show.", next_step="Run again.")
-        return Outlook(False, "tags not visible yet")
+        return Outlook(False, "")
 
 
 class Rename(Handler):
@@ -235,9 +238,12 @@ class Rename(Handler):
         described = self._mine(instances)
         if described is None:
             return self._missing()
+        # A replica cannot reach its source while that is renamed too, and says so: no reason to give up, nor to wait here.
+        described = {**described, "StatusInfos": []}
         if described["DBInstanceIdentifier"] != self.wanted:
             stop_if_final(described, self.step, self.rds)
-            return Outlook(False, described["DBInstanceStatus"])
+            status = described["DBInstanceStatus"]
+            return Outlook(False, "accepted, not begun yet" if status in READY_STATUSES else status)
         address = (described.get("Endpoint") or {}).get("Address", "")
         renamed = bool(address) and not address.startswith(self.step.resource + ".")
         return self._settling(described, confirmed=renamed, replication=False)
@@ -313,6 +319,7 @@ class SnapshotHandler(Handler):
         snapshot = self.rds.describe_snapshot(self.step.resource)
         if snapshot is None:
             return self._missing()
+        self._missing_since = None
         status = snapshot.get("Status", "creating")
         if status == "available":
             self._refuse_if_foreign(snapshot)
