@@ -244,10 +244,10 @@ def roles() -> list[pathlib.Path]:
 
 
 def specification(role: pathlib.Path) -> dict:
-    """The options of a role's main entry point."""
+    """The options of a role's main entry point; of the base role, which has no such tasks, those of its entry point read."""
     path = role / "meta" / "argument_specs.yml"
     assert path.is_file(), f"roles/{role.name} lacks meta/argument_specs.yml"
-    return yaml_of(path)["argument_specs"]["main"].get("options", {})
+    return yaml_of(path)["argument_specs"]["read" if role.name == BASE else "main"].get("options", {})
 
 
 def defaults(role: pathlib.Path) -> dict:

@@ -46,7 +46,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Outlook:
-    """What one read says of one awaited thing; ``text`` changes whenever the thing moves."""
+    """What one read says of one awaited thing; ``text`` changes whenever the thing moves, and is empty where nobody needs to know."""
 
     done: bool
     text: str
@@ -78,7 +78,7 @@ def wait_until(look: Callable[[], list[tuple[str, Outlook]]], *, clock, limits: 
         if steady >= limits.steady_reads:
             return
         if changed and steady <= 1:
-            for label, text in changed:
+            for label, text in (pair for pair in changed if pair[1]):
                 progress(f"{label}: {text} ({_minutes(now - started)})")
             reported = now
         elif now - reported >= REPORT_EVERY and not done:

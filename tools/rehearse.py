@@ -1,0 +1,219 @@
+# Copyright (c) the dbre.rds_encryption contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Encrypt a fleet of the lab with the very playbooks that production runs, while applications write, and say what happened.
+
+``make rehearse [FLEET=prod|FILE] [TIMESCALE=60]``: start the lab, let an application write to every primary, show the plan, encrypt, encrypt
+again (nothing may change), look at the end state from outside with boto3 and SQL, print a table. Exit code 0 only if all of it is right.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import time
+
+import boto3
+import pymysql
+import yaml
+
+TOP = pathlib.Path(__file__).resolve().parents[1]
+LAB = TOP / "extensions" / "lab"
+WORK = TOP / ".cache" / "rehearse"
+sys.path.insert(0, str(LAB))
+
+from rds_lab.writer import Writer  # noqa: E402  (the lab is no installed package)
+
+KEY = "alias/prod-rds"
+STARTED = time.monotonic()
+# The tables of the writer differ on purpose: the application goes on writing to the encrypted instance.
+LIVE_TABLES = ("lab_writes",)
+
+
+def say(text: str) -> None:
+    """A headline with the time since the start."""
+    seconds = int(time.monotonic() - STARTED)
+    print(f"\n===== [{seconds // 60:02d}:{seconds % 60:02d}] {text}", flush=True)
+
+
+class Lab:
+    """The lab as a user runs it: by its command line."""
+
+    def __init__(self, fleet: str, port: int, timescale: float):
+        self.fleet = fleet
+        self.arguments = ["--port", str(port), "--directory", str(WORK / "lab")]
+        self.timescale = timescale
+        self.environment = dict(os.environ, PYTHONPATH=str(LAB))
+
+    def run(self, command: str, *arguments: str, capture: bool = False) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "rds_lab", command, *self.arguments, *arguments],
+            env=self.environment,
+            cwd=TOP,
+            check=True,
+            text=True,
+            stdout=subprocess.PIPE if capture else None,
+        )
+        return done.stdout or ""
+
+    def __enter__(self) -> Lab:
+        self.run("start", "--fleet", self.fleet, "--timescale", f"{self.timescale:g}")
+        for line in self.run("env", capture=True).splitlines():
+            found = re.match(r"export (\w+)=['\"]?(.*?)['\"]?$", line)
+            if found:
+                os.environ[found[1]] = found[2]
+        (WORK / "inventory.yml").write_text(self.run("inventory", capture=True))
+        return self
+
+    def __exit__(self, *_exception) -> None:
+        self.run("stop")
+
+
+def playbook(name: str, *arguments: str, log: str) -> int:
+    """Run a playbook as an operator does; its output is shown and kept. Returns the exit code."""
+    environment = dict(
+        os.environ,
+        ANSIBLE_DISPLAY_SKIPPED_HOSTS="false",
+        ANSIBLE_CALLBACK_RESULT_FORMAT="yaml",
+        ANSIBLE_LOCALHOST_WARNING="false",
+        ANSIBLE_FORKS="10",
+        PYTHONUNBUFFERED="1",
+    )
+    command = ["ansible-playbook", "-i", str(WORK / "inventory.yml"), str(TOP / "playbooks" / name), "-l", "prod"]
+    command += ["-e", f"rds_encryption_kms_key_id={KEY}", "-e", "rds_encryption_poll_interval=2", "-e", "rds_encryption_settle_time=3", *arguments]
+    print("$ " + " ".join(command[:1] + [os.path.relpath(word, TOP) if word.startswith(str(TOP)) else word for word in command[1:]]), flush=True)
+    with open(WORK / log, "w", encoding="utf-8") as kept:
+        process = subprocess.Popen(command, env=environment, cwd=TOP, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        for line in process.stdout:
+            kept.write(line)
+            print(line, end="", flush=True)
+        return process.wait()
+
+
+def changed_in(log: str) -> dict[str, int]:
+    """Host -> number of changed tasks, from the recap of a run."""
+    recap = re.findall(r"^(\S+)\s+: ok=\d+\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", (WORK / log).read_text(), re.M)
+    return {host: int(changed) for host, changed, _unreachable, _failed in recap}
+
+
+def describe() -> dict[str, dict]:
+    """All instances by identifier."""
+    pages = boto3.client("rds").get_paginator("describe_db_instances").paginate()
+    return {instance["DBInstanceIdentifier"]: instance for page in pages for instance in page["DBInstances"]}
+
+
+def checksums(instance: dict, user: str, password: str) -> dict[str, object]:
+    """``schema.table`` -> CHECKSUM TABLE, for every base table that is not the server's own or being written to."""
+    endpoint = instance["Endpoint"]
+    connection = pymysql.connect(host=endpoint["Address"], port=endpoint["Port"], user=user, password=password, read_timeout=60)
+    with connection, connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.TABLES WHERE TABLE_TYPE = 'BASE TABLE' AND TABLE_SCHEMA NOT IN "
+            "('mysql', 'sys', 'information_schema', 'performance_schema')"
+        )
+        names = [(schema, table) for schema, table in cursor.fetchall() if table not in LIVE_TABLES]
+        result = {}
+        for schema, table in names:
+            cursor.execute(f"CHECKSUM TABLE `{schema}`.`{table}` EXTENDED")
+            result[f"{schema}.{table}"] = cursor.fetchone()[1]
+    return result
+
+
+def rehearse(options) -> bool:
+    WORK.mkdir(parents=True, exist_ok=True)
+    with Lab(options.fleet, options.port, options.timescale):
+        before = describe()
+        inventory = yaml.safe_load((WORK / "inventory.yml").read_text())
+        names = sorted(_hosts(inventory))
+        password = os.environ[options.password_variable]
+        say(f"Applications begin to write to {', '.join(names)}")
+        writers = {}
+        for name in names:
+            endpoint = before[name]["Endpoint"]
+            writers[name] = Writer(
+                endpoint["Address"], port=endpoint["Port"], user=before[name]["MasterUsername"], password=password, database="app", workers=2
+            ).start()
+        data_before = {name: checksums(before[name], before[name]["MasterUsername"], password) for name in before}
+        say("Plan")
+        playbook("plan.yml", log="plan.log")
+        say("Encrypt")
+        first = playbook("encrypt.yml", log="encrypt.log")
+        for writer in writers.values():
+            if first == 0:
+                writer.wait_for(20)
+        say("The same again: nothing may change")
+        second = playbook("encrypt.yml", log="again.log")
+        for writer in writers.values():
+            writer.stop()
+        say("What happened")
+        return judge(before, data_before, writers, password, first, second)
+
+
+def judge(before, data_before, writers, password, first: int, second: int) -> bool:
+    """Look at the end state from outside and print it; True if everything is as promised."""
+    after = describe()
+    wanted_key = boto3.client("kms").describe_key(KeyId=KEY)["KeyMetadata"]["Arn"]
+    again = changed_in("again.log")
+    rows, good = [], first == 0 and second == 0 and not any(again.values())
+    for name in sorted(before):
+        now, old = after.get(name), after.get(f"old-{name}")
+        encrypted = bool(now and now["StorageEncrypted"] and now["KmsKeyId"] == wanted_key)
+        kept = bool(old and old["DbiResourceId"] == before[name]["DbiResourceId"] and not old["StorageEncrypted"])
+        same = now is not None and checksums(now, now["MasterUsername"], password) == data_before[name]
+        report = writers[name].verify() if name in writers and encrypted else None
+        data = "tables equal" if same else "TABLES DIFFER"
+        if report:
+            data += f", {report['acknowledged']} writes, {report['missing']} lost, {report['doubled']} doubled"
+        good = good and encrypted and kept and same and (name not in writers or bool(report and report["ok"]))
+        rows.append(
+            (
+                name,
+                "encrypted" if before[name]["StorageEncrypted"] else "not encrypted",
+                "encrypted" if encrypted else "NOT ENCRYPTED",
+                KEY if encrypted else "-",
+                f"old-{name}" if kept else "MISSING",
+                f"{report['outage_seconds']:.0f} s" if report else "-",
+                data,
+                f"changed={again[name]}" if name in again else "with its source",
+            )
+        )
+    left = sorted(identifier for identifier in after if identifier.startswith("new-"))
+    table(("instance", "before", "after", "key", "original", "outage", "data", "second run"), rows)
+    print(f"\nOutages are real seconds of a lab whose RDS runs faster than AWS; left over: {', '.join(left) or 'nothing'}")
+    print(f"Logs: {os.path.relpath(WORK, TOP)}/*.log. {'Everything is as promised.' if good and not left else 'NOT everything is as promised.'}")
+    return good and not left
+
+
+def table(head, rows) -> None:
+    """Print rows under headings, columns as wide as their contents."""
+    widths = [max(len(str(row[column])) for row in [head, *rows]) for column in range(len(head))]
+    for row in [head, tuple("-" * width for width in widths), *rows]:
+        print("  ".join(str(cell).ljust(width) for cell, width in zip(row, widths)).rstrip())
+
+
+def _hosts(inventory: dict) -> set[str]:
+    found = set(inventory.get("hosts") or {})
+    for value in inventory.values():
+        if isinstance(value, dict):
+            found |= _hosts(value)
+    return found
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--fleet", default=os.environ.get("FLEET", "prod"))
+    parser.add_argument("--port", type=int, default=5590)
+    parser.add_argument("--timescale", type=float, default=float(os.environ.get("TIMESCALE", "60")))
+    parser.add_argument("--password-variable", default="RDS_LAB_PASSWORD")
+    options = parser.parse_args()
+    say(f"The lab starts with fleet {options.fleet}, {options.timescale:g} times as fast as AWS")
+    return 0 if rehearse(options) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
