@@ -54,6 +54,7 @@ class Server:
 
     engine = ""
     running_timeout = 120.0
+    farewell = 0.0  # between the last connection and the signal to stop
 
     def __init__(self, resource_id: str, folder: pathlib.Path, address: str, number: int, distribution, sockets: pathlib.Path) -> None:
         self.resource_id = resource_id
@@ -126,6 +127,7 @@ class Server:
                 return
             if process.poll() is None:
                 self._hang_up()
+                time.sleep(self.farewell)
                 process.send_signal(signal.SIGTERM)
                 try:
                     process.wait(60)
@@ -137,11 +139,17 @@ class Server:
 
     def _hang_up(self) -> None:
         # a server that shuts down gives its clients up to ten seconds; a reboot of RDS does not ask them
+        deadline = time.monotonic() + 1
         with contextlib.suppress(pymysql.err.MySQLError), self.administration() as cursor:
-            cursor.execute("SELECT id FROM information_schema.processlist WHERE id <> CONNECTION_ID() AND user NOT IN ('system user', 'event_scheduler')")
-            for row in map(_lower, cursor.fetchall()):
-                with contextlib.suppress(pymysql.err.MySQLError):
-                    cursor.execute(f"KILL CONNECTION {int(row['id'])}")
+            while True:
+                cursor.execute("SELECT id FROM information_schema.processlist WHERE id <> CONNECTION_ID() AND user NOT IN ('system user', 'event_scheduler')")
+                clients = cursor.fetchall()
+                if not clients or time.monotonic() > deadline:
+                    return
+                for client in map(_lower, clients):
+                    with contextlib.suppress(pymysql.err.MySQLError):
+                        cursor.execute(f"KILL CONNECTION {int(client['id'])}")
+                time.sleep(0.01)
 
     def kill(self) -> None:
         """The server is down, as after a power cut."""

@@ -38,6 +38,7 @@ class MariaDBServer(Server):
             position = cursor.fetchone()["position"]
             cursor.execute("RESET SLAVE ALL")
             if self.has_log_now(cursor):
+                cursor.execute("FLUSH ENGINE LOGS")  # RESET MASTER waits for that, for up to a second
                 cursor.execute("RESET MASTER")
         return {"gtid": position}
 

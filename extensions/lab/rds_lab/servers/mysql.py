@@ -18,6 +18,7 @@ class MySQLServer(Server):
     """A mysqld, which replicates by positions or, where both sides have gtid_mode=ON, by auto position."""
 
     engine = "mysql"
+    farewell = 0.1  # it sleeps two seconds when it finds the thread of a connection that was just closed
     log_updates_option = "--log-replica-updates"
     skip_replication_option = "--skip-replica-start"
 
