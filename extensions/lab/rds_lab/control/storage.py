@@ -153,7 +153,7 @@ def modified(engine: str, facts: dict, request: dict) -> dict:
     if size < now:
         raise combination(f"Invalid storage size for engine name {engine} and storage type {kind}: {size}. Requested storage size "
                           f"must not be less than the current storage size of {now}.")
-    if now < size < now * 1.1:
+    if now < size and size * 10 < now * 11:
         raise combination(f"Invalid storage size for engine name {engine} and storage type {kind}: {size}. The storage size must be "
                           f"increased by at least 10 percent from {now}.")
     piops = facts["StorageType"] in ("io1", "io2") and kind in ("io1", "io2")
