@@ -1,0 +1,647 @@
+# Copyright (c) the dbre.rds_encryption contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""An in-memory RDS region with state, time, lag and faults, behind clients with boto3's methods.
+
+``Rds(region.client)`` is the real adapter on top of it. Written from the RDS documentation and not from the collection's rules: what a
+parameter does to a description stands here a second time, so that a wrong rule shows as a difference at the end of a run.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import itertools
+
+import botocore.session
+from botocore.exceptions import ClientError, ConnectionClosedError
+
+from fakes.clock import FakeClock
+from fakes.shapes import KEY, address_of, arn_of
+
+READY = ("available", "storage-optimization")
+
+
+class Crash(BaseException):
+    """The controller died here."""
+
+
+@functools.cache
+def service_model():
+    return botocore.session.get_session().get_service_model("rds")
+
+
+def _copied(value):
+    """A deep copy of plain data; copy.deepcopy takes five times as long."""
+    if isinstance(value, dict):
+        return {key: _copied(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_copied(each) for each in value]
+    return value
+
+
+def _error(operation: str, code: str, message: str = "", status: int = 400):
+    answer = {"Error": {"Code": code, "Message": message or code}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    return ClientError(answer, operation)
+
+
+class Thing:
+    """An instance or a snapshot: the truth, what readers still see, and what will happen to it."""
+
+    def __init__(self, truth: dict | None):
+        self.truth = truth
+        self.seen: dict | None = truth
+        self.stale = 0
+        self.future: list[tuple[float, object]] = []
+        self.data = 0
+        self.static_settings: str | None = None
+
+
+class Application:
+    """Writes to whoever answers under its name; a connection outlives a rename and dies with a restart.
+
+    ``lost`` holds the moments at which the name led to an instance that lacked an acknowledged write (law 1).
+    """
+
+    def __init__(self, name: str):
+        self.name = name
+        self.acknowledged = 0
+        self.connected: Thing | None = None
+        self.lost: list[str] = []
+
+    def write(self, region: Region) -> None:
+        there = self.connected
+        if there is None:
+            there = region.find(self.name)
+            if there is None or there.truth["DBInstanceStatus"] in ("creating", "rebooting", "renaming"):
+                return
+            self.connected = there
+        if there.data < self.acknowledged:
+            identifier = there.truth["DBInstanceIdentifier"]
+            self.lost.append(f"{identifier} ({there.truth['DbiResourceId']}) has {there.data} of {self.acknowledged} writes")
+        self.acknowledged += 1
+        there.data = self.acknowledged
+
+
+class Region:
+    """The state of one region.
+
+    :param stale_reads: how many reads after each change still show the state before it.
+    :param rename_gap: seconds in which a renamed instance answers under neither name.
+    """
+
+    def __init__(self, *instances: dict, stale_reads: int = 0, rename_gap: float = 0.0, link_lag: float = 30.0):
+        self.clock = FakeClock()
+        self.stale_reads = stale_reads
+        self.rename_gap = rename_gap
+        self.link_lag = link_lag
+        self.things: list[Thing] = []
+        self.snapshots: dict[str, Thing] = {}
+        self.calls: list[tuple[str, dict]] = []
+        self.faults: dict[str, list[str]] = {}
+        self.read_faults: list[Exception] = []
+        self.crash_at: int | None = None
+        self.crash_after_effect = False
+        self.applications: list[Application] = []
+        self.event_log: list[tuple[str, str]] = []
+        self.quotas: dict[str, tuple[int, int]] = {"DBInstances": (3, 40)}
+        self.terminal: dict[str, str] = {}
+        self._ids = itertools.count(1)
+        for described in instances:
+            thing = Thing(_copied(described))
+            self.things.append(thing)
+        for thing in self.things:
+            parent = self.find(thing.truth.get("ReadReplicaSourceDBInstanceIdentifier", ""))
+            if parent and thing.truth["DBInstanceIdentifier"] not in parent.truth["ReadReplicaDBInstanceIdentifiers"]:
+                parent.truth["ReadReplicaDBInstanceIdentifiers"].append(thing.truth["DBInstanceIdentifier"])
+
+    # -- for tests ---------------------------------------------------------------------------------------------------------------------
+
+    def client(self, service: str, **extra):
+        return {"rds": RdsClient, "kms": KmsClient}[service](self)
+
+    def application(self, name: str) -> Application:
+        self.applications.append(Application(name))
+        return self.applications[-1]
+
+    def find(self, identifier: str) -> Thing | None:
+        return next((t for t in self.things if t.truth["DBInstanceIdentifier"] == identifier), None)
+
+    def truth(self, identifier: str) -> dict:
+        return self.find(identifier).truth
+
+    @property
+    def names(self) -> list[str]:
+        return sorted(t.truth["DBInstanceIdentifier"] for t in self.things)
+
+    @property
+    def operations(self) -> list[str]:
+        return [operation for operation, _parameters in self.calls]
+
+    def settle(self) -> None:
+        """Let everything that is under way happen."""
+        self.clock.sleep(100000)
+        self.tick()
+        for thing in [*self.things, *self.snapshots.values()]:
+            thing.stale = 0
+
+    def rename_by_hand(self, identifier: str, wanted: str) -> None:
+        """An operator renames in the console, and waits for it."""
+        self.call("ModifyDBInstance", dict(DBInstanceIdentifier=identifier, NewDBInstanceIdentifier=wanted, ApplyImmediately=True))
+        self.calls.pop()
+        self.settle()
+
+    # -- time --------------------------------------------------------------------------------------------------------------------------
+
+    def tick(self) -> None:
+        """Make happen what is due, in order; applications write meanwhile."""
+        while True:
+            due = [(when, i, t) for i, t in enumerate([*self.things, *self.snapshots.values()]) for when, _e in t.future[:1]]
+            due = [each for each in due if each[0] <= self.clock.now]
+            if not due:
+                break
+            thing = min(due, key=lambda each: each[:2])[2]
+            _when, effect = thing.future.pop(0)
+            self._change(thing, effect)
+        for application in self.applications:
+            application.write(self)
+
+    def _change(self, thing: Thing, effect) -> None:
+        if self.stale_reads and thing.stale == 0:
+            thing.seen = _copied(thing.truth)
+        thing.stale = self.stale_reads
+        effect(thing.truth)
+
+    def _after(self, thing: Thing, seconds: float, effect) -> None:
+        when = max([self.clock.now, *(w for w, _e in thing.future)]) + seconds
+        thing.future.append((when, effect))
+
+    def _status(self, thing: Thing, status: str, seconds: float = 0.0) -> None:
+        self._after(thing, seconds, lambda d: d.update(DBInstanceStatus=self.terminal.get(d["DBInstanceIdentifier"], status)))
+
+    # -- reading -----------------------------------------------------------------------------------------------------------------------
+
+    def see(self, thing: Thing) -> dict | None:
+        if thing.stale > 0:
+            thing.stale -= 1
+            return _copied(thing.seen) if thing.seen else None
+        return None if thing.truth.get("hidden") else _copied(thing.truth)
+
+    def read(self) -> None:
+        self.tick()
+        if self.read_faults:
+            raise self.read_faults.pop(0)
+
+    # -- changing ----------------------------------------------------------------------------------------------------------------------
+
+    def call(self, operation: str, parameters: dict) -> dict:
+        self.tick()
+        self.calls.append((operation, _copied(parameters)))
+        dies = self.crash_at == len(self.calls)
+        if dies and not self.crash_after_effect:
+            raise Crash(operation)
+        kind = "Rename" if "NewDBInstanceIdentifier" in parameters else operation
+        waiting = self.faults.get(kind) or self.faults.get("*") or []
+        fault = waiting.pop(0) if waiting else None
+        if fault == "throttled":
+            raise _error(operation, "Throttling", "Rate exceeded")
+        if fault == "500 before":
+            raise _error(operation, "InternalFailure", status=500)
+        if fault == "lost before":
+            raise ConnectionClosedError(endpoint_url="https://rds")
+        if fault and fault not in ("lost after", "500 after"):
+            raise _error(operation, *fault.split(": ", 1))
+        answer = getattr(self, "_" + operation)(operation, **parameters) or {}
+        self.tick()
+        if dies:
+            raise Crash(operation)
+        if fault == "lost after":
+            raise ConnectionClosedError(endpoint_url="https://rds")
+        if fault == "500 after":
+            raise _error(operation, "InternalFailure", status=500)
+        return answer
+
+    def _instance(self, operation: str, identifier: str, ready: bool = True) -> Thing:
+        thing = self.find(identifier)
+        if thing is None or thing.truth.get("hidden"):
+            raise _error(operation, "DBInstanceNotFound", f"DBInstance {identifier} not found.", 404)
+        if ready and thing.truth["DBInstanceStatus"] not in READY:
+            raise _error(operation, "InvalidDBInstanceState", f"Instance {identifier} is not in available state.")
+        return thing
+
+    def _free(self, operation: str, identifier: str) -> None:
+        taken = {t.truth["DBInstanceIdentifier"] for t in self.things}
+        taken |= {t.truth["PendingModifiedValues"].get("DBInstanceIdentifier") for t in self.things}
+        if identifier in taken:
+            raise _error(operation, "DBInstanceAlreadyExists", "DB instance already exists")
+
+    def _ModifyDBInstance(self, operation, DBInstanceIdentifier, ApplyImmediately=False, NewDBInstanceIdentifier=None, **parameters):
+        thing = self._instance(operation, DBInstanceIdentifier)
+        if not ApplyImmediately:
+            raise AssertionError("without ApplyImmediately it would wait for the maintenance window")
+        if NewDBInstanceIdentifier:
+            return self._rename(operation, thing, NewDBInstanceIdentifier)
+        if not parameters:
+            raise _error(operation, "InvalidParameterCombination", "No modifications were requested")
+        after = _copied(thing.truth)
+        secret = parameters.get("ManageMasterUserPassword")
+        if secret and after.get("ReadReplicaSourceDBInstanceIdentifier"):
+            raise _error(operation, "InvalidParameterCombination", "A read replica has no secret of its own")
+        apply_parameters(after, parameters)
+        changed = {key: value for key, value in after.items() if thing.truth.get(key) != value}
+        if not changed:
+            raise _error(operation, "InvalidParameterCombination", "No modifications were requested")
+        self._after(thing, 2, lambda d: d.update(DBInstanceStatus="modifying"))
+        self._after(thing, 30, lambda d: d.update(changed))
+        self._status(thing, "available")
+
+    def _rename(self, operation: str, thing: Thing, wanted: str) -> None:
+        self._free(operation, wanted)
+        before = thing.truth["DBInstanceIdentifier"]
+        self._change(thing, lambda d: d["PendingModifiedValues"].update(DBInstanceIdentifier=wanted))
+        self._status(thing, "renaming", 5)
+
+        def become(described):
+            described.update(DBInstanceIdentifier=wanted, DBInstanceArn=arn_of(wanted))
+            described["Endpoint"] = {**described["Endpoint"], "Address": address_of(wanted)}
+            described["PendingModifiedValues"].pop("DBInstanceIdentifier", None)
+
+        if self.rename_gap:
+            self._after(thing, 40, lambda d: d.update(hidden=True))
+            self._after(thing, self.rename_gap, lambda d: d.pop("hidden"))
+            self._after(thing, 0, become)
+        else:
+            self._after(thing, 40, become)
+        self._status(thing, "available")
+        resource_id = thing.truth["DbiResourceId"]
+        for other in self.things:
+            if other is thing:
+                continue
+
+            def relink(described, before=before):
+                if described.get("ReadReplicaSourceDBInstanceIdentifier") == before and described["StorageEncrypted"] == encrypted:
+                    described["ReadReplicaSourceDBInstanceIdentifier"] = wanted
+                links = described.get("ReadReplicaDBInstanceIdentifiers") or []
+                if before in links and described["StorageEncrypted"] == encrypted:
+                    links[links.index(before)] = wanted
+
+            encrypted = thing.truth["StorageEncrypted"]
+            linked = other.truth.get("ReadReplicaSourceDBInstanceIdentifier") == before
+            listed = before in (other.truth.get("ReadReplicaDBInstanceIdentifiers") or [])
+            if linked or listed:
+                self._at(other, self.clock.now + 45 + self.link_lag, relink)
+        self.event_log.append((resource_id, "DB instance restarted"))
+
+    def _at(self, thing: Thing, when: float, effect) -> None:
+        thing.future.append((when, effect))
+        thing.future.sort(key=lambda each: each[0])
+
+    def _RebootDBInstance(self, operation, DBInstanceIdentifier):
+        thing = self._instance(operation, DBInstanceIdentifier)
+
+        def down(described):
+            described["DBInstanceStatus"] = "rebooting"
+            for application in self.applications:
+                if application.connected is thing:
+                    application.connected = None
+
+        def up(described):
+            self.event_log.append((described["DbiResourceId"], "DB instance restarted"))
+            for group in described["DBParameterGroups"]:
+                group["ParameterApplyStatus"] = "in-sync"
+
+        self._change(thing, down)
+        self._after(thing, 20, up)
+        self._status(thing, "available")
+
+    def _by_arn(self, operation: str, arn: str) -> Thing:
+        return self._instance(operation, arn.rpartition(":")[2], ready=False)
+
+    def _AddTagsToResource(self, operation, ResourceName, Tags):
+        thing = self._by_arn(operation, ResourceName)
+        tags = {tag["Key"]: tag["Value"] for tag in thing.truth["TagList"]} | {tag["Key"]: tag["Value"] for tag in Tags}
+        if len(tags) > 50 or any(tag["Key"].startswith("aws:") for tag in Tags):
+            raise _error(operation, "InvalidParameterValue", "tags")
+        self._change(thing, lambda d: d.update(TagList=[{"Key": key, "Value": tags[key]} for key in sorted(tags)]))
+
+    def _RemoveTagsFromResource(self, operation, ResourceName, TagKeys):
+        thing = self._by_arn(operation, ResourceName)
+        self._change(thing, lambda d: d.update(TagList=[tag for tag in d["TagList"] if tag["Key"] not in TagKeys]))
+
+    def _AddRoleToDBInstance(self, operation, DBInstanceIdentifier, RoleArn, FeatureName):
+        thing = self._instance(operation, DBInstanceIdentifier)
+        if any(role["RoleArn"] == RoleArn for role in thing.truth["AssociatedRoles"]):
+            raise _error(operation, "DBInstanceRoleAlreadyExists")
+        role = {"RoleArn": RoleArn, "FeatureName": FeatureName, "Status": "PENDING"}
+        self._change(thing, lambda d: d["AssociatedRoles"].append(role))
+        self._after(thing, 10, lambda d: d["AssociatedRoles"][-1].update(Status="ACTIVE"))
+
+    def _CreateDBSnapshot(self, operation, DBInstanceIdentifier, DBSnapshotIdentifier, Tags):
+        source = self._instance(operation, DBInstanceIdentifier)
+        if DBSnapshotIdentifier in self.snapshots:
+            raise _error(operation, "DBSnapshotAlreadyExists")
+        self._new_snapshot(DBSnapshotIdentifier, source.truth, source.data, Tags, 60, Encrypted=False)
+        self._change(source, lambda d: d.update(DBInstanceStatus="backing-up"))
+        self._status(source, "available", 30)
+
+    def _CopyDBSnapshot(self, operation, SourceDBSnapshotIdentifier, TargetDBSnapshotIdentifier, KmsKeyId, Tags):
+        source = self.snapshots.get(SourceDBSnapshotIdentifier)
+        if source is None:
+            raise _error(operation, "DBSnapshotNotFound", status=404)
+        if source.truth["Status"] != "available":
+            raise _error(operation, "InvalidDBSnapshotState", "snapshot is not available")
+        if TargetDBSnapshotIdentifier in self.snapshots:
+            raise _error(operation, "DBSnapshotAlreadyExists")
+        self._new_snapshot(TargetDBSnapshotIdentifier, source.truth["origin"], source.data, Tags, 90, Encrypted=True, KmsKeyId=KmsKeyId)
+
+    def _new_snapshot(self, identifier: str, origin: dict, data: int, tags: list, seconds: float, **more) -> None:
+        thing = Thing(
+            dict(
+                DBSnapshotIdentifier=identifier,
+                DBInstanceIdentifier=origin["DBInstanceIdentifier"],
+                DbiResourceId=origin["DbiResourceId"],
+                Status="creating",
+                PercentProgress=0,
+                TagList=_copied(tags),
+                origin=_copied(origin),
+                **more,
+            )
+        )
+        thing.seen, thing.stale, thing.data = None, self.stale_reads, data
+        self.snapshots[identifier] = thing
+        end = self.terminal.get(identifier, "available")
+        self._after(thing, seconds / 2, lambda d: d.update(PercentProgress=50))
+        self._after(thing, seconds / 2, lambda d: d.update(Status=end, PercentProgress=100))
+
+    def _RestoreDBInstanceFromDBSnapshot(self, operation, DBInstanceIdentifier, DBSnapshotIdentifier, Tags, **parameters):
+        snapshot = self.snapshots.get(DBSnapshotIdentifier)
+        if snapshot is None:
+            raise _error(operation, "DBSnapshotNotFound", status=404)
+        if snapshot.truth["Status"] != "available":
+            raise _error(operation, "InvalidDBSnapshotState")
+        self._free(operation, DBInstanceIdentifier)
+        origin = snapshot.truth["origin"]
+        described = self._born(DBInstanceIdentifier, origin, Tags)
+        described.update(
+            DBParameterGroups=[{"DBParameterGroupName": "default.mysql8.0", "ParameterApplyStatus": "in-sync"}],
+            OptionGroupMemberships=[{"OptionGroupName": "default:mysql-8-0", "Status": "in-sync"}],
+            StorageType="gp3",
+            StorageEncrypted=snapshot.truth["Encrypted"],
+            StorageEncryptionType="sse-kms" if snapshot.truth["Encrypted"] else "none",
+            BackupRetentionPeriod=origin["BackupRetentionPeriod"],
+            EngineLifecycleSupport="open-source-rds-extended-support",
+        )
+        if snapshot.truth["Encrypted"]:
+            described["KmsKeyId"] = snapshot.truth["KmsKeyId"]
+        apply_parameters(described, parameters, born=True)
+        self._arrive(described, snapshot.data, 120, backup=described["BackupRetentionPeriod"] > 0)
+
+    def _CreateDBInstanceReadReplica(self, operation, DBInstanceIdentifier, SourceDBInstanceIdentifier, Tags, **parameters):
+        parent = self._instance(operation, SourceDBInstanceIdentifier)
+        if not parent.truth["BackupRetentionPeriod"]:
+            raise _error(operation, "InvalidDBInstanceState", "Automated backups are not enabled for this database instance.")
+        if parent.truth.get("MasterUserSecret"):
+            raise _error(operation, "InvalidParameterCombination", "the source manages its master user password in Secrets Manager")
+        self._free(operation, DBInstanceIdentifier)
+        described = self._born(DBInstanceIdentifier, parent.truth, Tags)
+        described.update(
+            BackupRetentionPeriod=0,
+            ReadReplicaSourceDBInstanceIdentifier=SourceDBInstanceIdentifier,
+            StatusInfos=[{"StatusType": "read replication", "Status": "replicating", "Normal": True}],
+        )
+        for key in ("StorageEncrypted", "StorageEncryptionType", "KmsKeyId", "DBParameterGroups", "OptionGroupMemberships"):
+            if key in parent.truth:
+                described[key] = _copied(parent.truth[key])
+        apply_parameters(described, parameters, born=True)
+        self._arrive(described, parent.data, 90, backup=False)
+        self._change(parent, lambda d: d["ReadReplicaDBInstanceIdentifiers"].append(DBInstanceIdentifier))
+
+    def _born(self, identifier: str, origin: dict, tags: list) -> dict:
+        """What a new instance has when nothing is asked for: the data's attributes, and RDS's defaults for the rest."""
+        kept = ("Engine", "EngineVersion", "MasterUsername", "LicenseModel", "AllocatedStorage", "DBInstanceClass", "DBSubnetGroup")
+        return dict(
+            {key: _copied(origin[key]) for key in kept if key in origin},
+            DBInstanceIdentifier=identifier,
+            DBInstanceArn=arn_of(identifier),
+            DbiResourceId=f"db-NEW{next(self._ids)}",
+            DBInstanceStatus="creating",
+            Endpoint={"Address": address_of(identifier), "Port": origin["Endpoint"]["Port"], "HostedZoneId": "Z1"},
+            StorageType="gp3",
+            MultiAZ=False,
+            AvailabilityZone="eu-central-1c",
+            VpcSecurityGroups=[{"VpcSecurityGroupId": "sg-default", "Status": "active"}],
+            PreferredBackupWindow="23:11-23:41",
+            PreferredMaintenanceWindow="tue:01:11-tue:01:41",
+            AutoMinorVersionUpgrade=True,
+            PubliclyAccessible=False,
+            CopyTagsToSnapshot=False,
+            CACertificateIdentifier="rds-ca-ecc384-g1",
+            CertificateDetails={"CAIdentifier": "rds-ca-ecc384-g1"},
+            IAMDatabaseAuthenticationEnabled=False,
+            PerformanceInsightsEnabled=False,
+            MonitoringInterval=0,
+            DeletionProtection=False,
+            NetworkType="IPV4",
+            BackupTarget="region",
+            EngineLifecycleSupport=origin.get("EngineLifecycleSupport"),
+            ReadReplicaDBInstanceIdentifiers=[],
+            PendingModifiedValues={},
+            AssociatedRoles=[],
+            TagList=_copied(tags),
+        )
+
+    def _arrive(self, described: dict, data: int, seconds: float, backup: bool) -> None:
+        thing = Thing(described)
+        thing.seen, thing.stale, thing.data = None, self.stale_reads, data
+        self.things.append(thing)
+        if backup:
+            self._status(thing, "backing-up", seconds)
+            self._status(thing, "available", 60)
+        else:
+            self._status(thing, "available", seconds)
+
+
+def apply_parameters(described: dict, parameters: dict, born: bool = False) -> None:
+    """What RDS makes of parameters; one that is not known here is a fault of the test or of the collection."""
+    straight = dict(
+        DBInstanceClass="DBInstanceClass",
+        AllocatedStorage="AllocatedStorage",
+        StorageType="StorageType",
+        Iops="Iops",
+        MultiAZ="MultiAZ",
+        AvailabilityZone="AvailabilityZone",
+        BackupRetentionPeriod="BackupRetentionPeriod",
+        PreferredBackupWindow="PreferredBackupWindow",
+        PreferredMaintenanceWindow="PreferredMaintenanceWindow",
+        AutoMinorVersionUpgrade="AutoMinorVersionUpgrade",
+        PubliclyAccessible="PubliclyAccessible",
+        CopyTagsToSnapshot="CopyTagsToSnapshot",
+        EnableIAMDatabaseAuthentication="IAMDatabaseAuthenticationEnabled",
+        MonitoringInterval="MonitoringInterval",
+        MonitoringRoleArn="MonitoringRoleArn",
+        DeletionProtection="DeletionProtection",
+        NetworkType="NetworkType",
+        LicenseModel="LicenseModel",
+        EngineLifecycleSupport="EngineLifecycleSupport",
+        EnablePerformanceInsights="PerformanceInsightsEnabled",
+        PerformanceInsightsKMSKeyId="PerformanceInsightsKMSKeyId",
+        PerformanceInsightsRetentionPeriod="PerformanceInsightsRetentionPeriod",
+        DatabaseInsightsMode="DatabaseInsightsMode",
+        EnableCloudwatchLogsExports="EnabledCloudwatchLogsExports",
+        MaxAllocatedStorage="MaxAllocatedStorage",
+    )
+    for name, value in parameters.items():
+        if name in straight:
+            described[straight[name]] = value
+        elif name == "VpcSecurityGroupIds":
+            described["VpcSecurityGroups"] = [{"VpcSecurityGroupId": each, "Status": "active"} for each in value]
+        elif name == "DBParameterGroupName":
+            state = "in-sync" if born else "pending-reboot"
+            described["DBParameterGroups"] = [{"DBParameterGroupName": value, "ParameterApplyStatus": state}]
+        elif name == "OptionGroupName":
+            described["OptionGroupMemberships"] = [{"OptionGroupName": value, "Status": "in-sync"}]
+        elif name == "DBSubnetGroupName":
+            described["DBSubnetGroup"] = {"DBSubnetGroupName": value, "VpcId": "vpc-1"}
+        elif name in ("Port", "DBPortNumber"):
+            described["Endpoint"] = {**described["Endpoint"], "Port": value}
+        elif name == "CACertificateIdentifier":
+            described.update(CACertificateIdentifier=value, CertificateDetails={"CAIdentifier": value})
+        elif name == "CloudwatchLogsExportConfiguration":
+            logs = set(described.get("EnabledCloudwatchLogsExports") or ()) | set(value.get("EnableLogTypes") or ())
+            described["EnabledCloudwatchLogsExports"] = sorted(logs - set(value.get("DisableLogTypes") or ()))
+        elif name == "ManageMasterUserPassword":
+            key = parameters.get("MasterUserSecretKmsKeyId", "arn:default")
+            described["MasterUserSecret"] = {"SecretArn": "arn:secret:new", "SecretStatus": "active", "KmsKeyId": key}
+        elif name != "MasterUserSecretKmsKeyId":
+            raise AssertionError(f"the double of RDS does not know the parameter {name}")
+    if described.get("MonitoringInterval") and not described.get("EnhancedMonitoringResourceArn"):
+        described["EnhancedMonitoringResourceArn"] = f"arn:logs:{described['DbiResourceId']}"
+
+
+class _Pages:
+    def __init__(self, read):
+        self.read = read
+
+    def paginate(self, **parameters):
+        return [self.read(**parameters)]
+
+
+class RdsClient:
+    """The methods of boto3's RDS client that the collection uses."""
+
+    class meta:  # noqa: N801 - boto3's name
+        @property
+        def service_model(self):
+            return service_model()
+
+    def __init__(self, region: Region):
+        self.region = region
+        self.meta = RdsClient.meta()
+
+    def __getattr__(self, method: str):
+        operations = {name.replace("DBInstance", "DbInstance").replace("DBSnapshot", "DbSnapshot"): name for name in OPERATIONS}
+        snake = {"".join("_" + c.lower() if c.isupper() else c for c in key).lstrip("_"): name for key, name in operations.items()}
+        if method not in snake:
+            raise AttributeError(method)
+        return lambda **parameters: self.region.call(snake[method], parameters)
+
+    def describe_db_instances(self, DBInstanceIdentifier=None, Filters=()):
+        self.region.read()
+        # An instance is counted as read only where the answer holds it.
+        found = []
+        for thing in self.region.things:
+            there = thing.seen if thing.stale > 0 else thing.truth
+            if there is None:
+                self.region.see(thing)
+                continue
+            if DBInstanceIdentifier is not None and there["DBInstanceIdentifier"] != DBInstanceIdentifier:
+                continue
+            keys = {"dbi-resource-id": "DbiResourceId", "db-instance-id": "DBInstanceIdentifier"}
+            if any(there[keys[each["Name"]]] not in each["Values"] for each in Filters):
+                continue
+            described = self.region.see(thing)
+            if described is not None:
+                found.append(described)
+        if DBInstanceIdentifier is not None and not found:
+            raise _error("DescribeDBInstances", "DBInstanceNotFound", f"DBInstance {DBInstanceIdentifier} not found.", 404)
+        return {"DBInstances": found}
+
+    def describe_db_snapshots(self, DBSnapshotIdentifier):
+        self.region.read()
+        thing = self.region.snapshots.get(DBSnapshotIdentifier)
+        described = self.region.see(thing) if thing else None
+        if described is None:
+            raise _error("DescribeDBSnapshots", "DBSnapshotNotFound", status=404)
+        described.pop("origin")
+        return {"DBSnapshots": [described]}
+
+    def describe_events(self, SourceIdentifier, SourceType, Duration):
+        thing = self.region.find(SourceIdentifier)
+        log = [m for resource_id, m in self.region.event_log if thing and resource_id == thing.truth["DbiResourceId"]]
+        return {"Events": [{"Message": message} for message in log]}
+
+    def describe_account_attributes(self):
+        return {"AccountQuotas": [dict(AccountQuotaName=name, Used=used, Max=most) for name, (used, most) in self.region.quotas.items()]}
+
+    def get_paginator(self, name):
+        answers = {
+            "describe_db_instances": self.describe_db_instances,
+            "describe_orderable_db_instance_options": lambda **p: {"OrderableDBInstanceOptions": [{"SupportsStorageEncryption": True}]},
+            "describe_pending_maintenance_actions": lambda **p: {"PendingMaintenanceActions": []},
+            "describe_blue_green_deployments": lambda **p: {"BlueGreenDeployments": []},
+        }
+        return _Pages(answers[name])
+
+
+OPERATIONS = (
+    "AddRoleToDBInstance",
+    "AddTagsToResource",
+    "CopyDBSnapshot",
+    "CreateDBInstanceReadReplica",
+    "CreateDBSnapshot",
+    "ModifyDBInstance",
+    "RebootDBInstance",
+    "RemoveTagsFromResource",
+    "RestoreDBInstanceFromDBSnapshot",
+)
+
+
+class KmsClient:
+    """KMS with one key."""
+
+    class meta:  # noqa: N801 - boto3's name
+        region_name = "eu-central-1"
+
+    def __init__(self, region: Region):
+        self.region = region
+
+    def describe_key(self, KeyId):
+        if KeyId not in (KEY, "alias/rds"):
+            raise _error("DescribeKey", "NotFoundException")
+        return {"KeyMetadata": {"Arn": KEY, "KeyState": "Enabled"}}
+
+
+class FakeContext:
+    """What a job sees of its caller."""
+
+    def __init__(self, region: Region, params: dict, *, check_mode: bool = False, diff_mode: bool = False):
+        self.region = region
+        self.params = copy.deepcopy(params)
+        self.check_mode = check_mode
+        self.diff_mode = diff_mode
+        self.lines: list[str] = []
+        self.warnings: list[str] = []
+        self.clock = region.clock
+
+    def client(self, service: str, **extra):
+        return self.region.client(service, **extra)
+
+    def progress(self, line: str) -> None:
+        self.lines.append(line)
+
+    def warn(self, text: str) -> None:
+        self.warnings.append(text)
+
+    def mask(self, secret: str) -> None:
+        raise AssertionError("these jobs read no secret")
