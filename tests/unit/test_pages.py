@@ -1,0 +1,115 @@
+"""Pages for users say what the code says: the variables, the blockers, the tags, the examples."""
+
+from __future__ import annotations
+
+import importlib.util
+import pathlib
+import re
+
+import pytest
+import yaml
+
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model import names
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.engines import STRATEGY_ROLES
+
+TOP = pathlib.Path(__file__).resolve().parents[2]
+PAGES = sorted([TOP / "README.md", *(TOP / "docs").glob("*.md")])
+PRINTED_BY_THE_ROLE = {"login"}
+
+
+def tool(name: str):
+    """A script of tools/ as a module."""
+    specification = importlib.util.spec_from_file_location(name, TOP / "tools" / f"{name}.py")
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+def text_of(*parts: str) -> str:
+    return TOP.joinpath(*parts).read_text(encoding="utf-8")
+
+
+def test_the_page_of_variables_says_what_the_roles_specify():
+    variables = tool("variables_page")
+    assert variables.PAGE.read_text(encoding="utf-8") == variables.page(), "docs/variables.md is stale: run make docs"
+    assert "`rds_encryption_kms_key_id` | str | **required**" in variables.page()
+
+
+def test_the_page_of_variables_knows_those_of_the_playbooks():
+    variables = tool("variables_page")
+    read = {name for path in (TOP / "playbooks").glob("*.yml") for name in re.findall(r"\brds_encryption_\w+", path.read_text(encoding="utf-8"))}
+    assert read - set(variables.specification(variables.BASE)) == set(variables.PLAYBOOK_VARIABLES)
+
+
+def blockers() -> set[str]:
+    """The codes of all blockers that preflight can raise."""
+    source = text_of("plugins", "module_utils", "_plan", "preflight.py")
+    return set(re.findall(r"Blocker\(\s*\"(\w+)\"", source)) | PRINTED_BY_THE_ROLE
+
+
+def test_the_runbook_explains_every_blocker():
+    assert len(blockers()) > 15
+    section = text_of("docs", "runbook.md").split("### In preflight")[1].split("\n### ")[0]
+    explained = {code for line in section.splitlines() if line.startswith("|") for code in re.findall(r"`(\w+)`", line.split("|")[1])}
+    assert explained == blockers()
+
+
+def test_going_back_by_hand_takes_every_mark_off():
+    tags = {value for name, value in vars(names).items() if name.startswith("TAG_") and name != "TAG_PREFIX"}
+    assert len(tags) == names.PRODUCT_TAGS_AT_MOST
+    assert set(re.findall(r"rds-encryption:[a-z-]+", text_of("docs", "runbook.md"))) == tags
+    assert set(re.findall(r"`(rds-encryption:[a-z-]+)`", text_of("docs", "architecture.md"))) == tags
+
+
+def test_variables_that_are_named_exist():
+    variables = tool("variables_page")
+    known = set(variables.specification(variables.BASE)) | set(variables.PLAYBOOK_VARIABLES)
+    for path in [*PAGES, *(TOP / "examples").rglob("*.yml")]:
+        # Neither part of a longer word, nor the name of a file or a prefix such as rds_encryption_*.
+        found = set(re.findall(r"(?<![\w./-])rds_encryption_\w*[a-z](?![\w*.])", path.read_text(encoding="utf-8")))
+        assert found <= known, f"{path.relative_to(TOP)}: {sorted(found - known)}"
+
+
+def test_modules_and_playbooks_that_are_named_exist():
+    parts = {path.stem for folder in ("plugins/modules", "playbooks") for path in (TOP / folder).glob("*") if path.stem != "__init__"}
+    parts |= {path.name for path in (TOP / "roles").iterdir()} | {"aws", "git", "git_sha"} | set(STRATEGY_ROLES)
+    for path in [*PAGES, *(TOP / "examples").rglob("*.yml")]:
+        named = set(re.findall(r"\bdbre\.rds_encryption\.(\w+)", path.read_text(encoding="utf-8")))
+        assert named <= parts, f"{path.relative_to(TOP)}: {sorted(named - parts)}"
+
+
+def anchors(page: pathlib.Path) -> set[str]:
+    """The anchors that GitHub makes of a page's headings."""
+    headings = re.findall(r"^#+ (.+)$", re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.M | re.S), flags=re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.replace("`", "").lower()).strip().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    lost = []
+    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        if link.startswith(("http:", "https:")):
+            continue
+        file, _hash, anchor = link.partition("#")
+        goal = (page.parent / file).resolve() if file else page
+        if not goal.exists() or (anchor and anchor not in anchors(goal)):
+            lost.append(link)
+    assert not lost
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_yaml_in_pages_is_valid(page):
+    for block in re.findall(r"^```ya?ml\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.M | re.S):
+        assert yaml.safe_load(block) is not None
+
+
+def test_examples_are_valid():
+    files = sorted((TOP / "examples").rglob("*.yml"))
+    assert files
+    for path in files:
+        assert yaml.safe_load(path.read_text(encoding="utf-8")) is not None, path
+    delegated = [task for path in (TOP / "examples" / "hooks").glob("*.yml") for task in yaml.safe_load(path.read_text()) if "delegate_to" in task]
+    assert delegated
+    for task in delegated:
+        # The plays are local and name the controller's Python: a delegated task would inherit both.
+        assert task["connection"] == "ansible.builtin.ssh" and "ansible_python_interpreter" in task["vars"], task["name"]
