@@ -3,15 +3,16 @@
 # packages under .cache/databases. Nothing is installed and the system's list of packages is not changed (for MySQL apt
 # works in a folder of its own). Does nothing when they are already there.
 #
-#   tools/get_databases.sh [mariadb] [mysql]        default: both
+#   tools/get_databases.sh [mariadb] [mysql] [percona]        default: all
 #
-# The result is two programs that take a server's options: .cache/databases/mariadb/mariadbd, .cache/databases/mysql/mysqld.
+# The result is two programs that take a server's options: .cache/databases/mariadb/mariadbd, .cache/databases/mysql/mysqld;
+# and, for the tests, an independent judge of accounts: .cache/databases/percona/pt-show-grants.
 # Where Debian's packages cannot be had, a mariadbd or a real mysqld on PATH is used.
 set -eu
 
 top=$(cd "$(dirname "$0")/.." && pwd)
 home=${RDS_LAB_DATABASES:-$top/.cache/databases}
-want=${*:-mariadb mysql}
+want=${*:-mariadb mysql percona}
 
 say() { printf 'get_databases: %s\n' "$*"; }
 fail() { say "$*" >&2; exit 1; }
@@ -107,6 +108,40 @@ get_mysql_of_sid() {
     "$dir/mysqld" --version
 }
 
+get_percona() {
+    dir=$home/percona
+    if [ -x "$dir/pt-show-grants" ] && "$dir/pt-show-grants" --version >/dev/null 2>&1; then
+        say "percona-toolkit is there: $("$dir/pt-show-grants" --version)"
+        return
+    fi
+    rm -rf "$dir"
+    mkdir -p "$dir/debs" "$dir/root"
+    if is_debian; then
+        fetch_percona() {
+            ( cd "$dir/debs" && apt-get -qq -o APT::Sandbox::User=root download percona-toolkit libdbi-perl libdbd-mysql-perl libmariadb3 )
+        }
+        fetch_percona >"$dir/log" 2>&1 || { apt-get -qq update && fetch_percona; } >>"$dir/log" 2>&1 || rm -f "$dir"/debs/percona-toolkit*
+    fi
+    if [ -n "$(find "$dir/debs" -name 'percona-toolkit*.deb')" ]; then
+        for deb in "$dir"/debs/*.deb; do dpkg -x "$deb" "$dir/root"; done
+        perl=$(find "$dir/root/usr/lib" -type d -path '*-linux-gnu*/perl5/*' -prune | head -1)
+        lib=$(find "$dir/root/usr/lib" -maxdepth 1 -name '*-linux-gnu*' | head -1)
+        # shellcheck disable=SC2016  # the program expands it
+        printf '#!/bin/sh\nPERL5LIB="%s" LD_LIBRARY_PATH="%s" MARIADB_PLUGIN_DIR="%s" exec perl "%s" "$@"\n' \
+            "$perl" "$lib" "$lib/libmariadb3/plugin" "$dir/root/usr/bin/pt-show-grants" >"$dir/pt-show-grants"
+        chmod +x "$dir/pt-show-grants"
+        rm -rf "$dir/debs" "$dir/root/usr/share/doc" "$dir/root/usr/share/man"
+    elif command -v pt-show-grants >/dev/null; then
+        ln -s "$(command -v pt-show-grants)" "$dir/pt-show-grants"
+    else
+        cat "$dir/log" >&2 2>/dev/null || true
+        rm -rf "$dir"
+        fail "percona-toolkit: neither Debian's package nor pt-show-grants on PATH"
+    fi
+    "$dir/pt-show-grants" --version >"$dir/version" 2>&1 || fail "pt-show-grants does not start: $(cat "$dir/version")"
+    say "percona-toolkit: $(cat "$dir/version")"
+}
+
 mkdir -p "$home"
 # One at a time: two labs that start together must not unpack into the same folder.
 if [ -z "${RDS_LAB_LOCKED:-}" ] && command -v flock >/dev/null; then
@@ -116,7 +151,7 @@ fi
 jobs=""
 for one in $want; do
     case $one in
-        mariadb | mysql) "get_$one" & jobs="$jobs $!" ;;
+        mariadb | mysql | percona) "get_$one" & jobs="$jobs $!" ;;
         *) fail "unknown server: $one" ;;
     esac
 done
