@@ -152,10 +152,6 @@ class Server:
         except (OSError, UnicodeDecodeError) as e:
             raise StatementError(f"{self._where()}: the connection failed: {type(e).__name__}", 2013) from None
 
-    def literal(self, text: str) -> str:
-        """A string literal of this session."""
-        return self._connection.literal(text)
-
     def lost(self, error: StatementError) -> bool:
         """Whether that error means that the connection, not the statement, is at fault."""
         return error.code in _LOST

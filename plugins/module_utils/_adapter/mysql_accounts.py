@@ -12,6 +12,7 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.mysql
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.accounts import privilege_of_column
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import EncryptionError
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.mysql_server import StatementError
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.sql_text import account_name, literal
 
 _NO_PROCEDURE = 1305
 _AT_ONCE = 500
@@ -100,7 +101,7 @@ def _role_grants(server: Server) -> list[dict]:
         "SELECT User FROM mysql.global_priv WHERE JSON_VALUE(Priv, '$.is_role') = 1 AND CAST(JSON_VALUE(Priv, '$.access') AS UNSIGNED) <> 0"
     ):
         role = row["user"]
-        quoted = "PUBLIC" if role == "PUBLIC" else "`" + role.replace("`", "``") + "`"
+        quoted = account_name(role, "", is_role=True)
         found += [dict(role=role, quoted=quoted, line=str(next(iter(line.values())))) for line in server.rows(f"SHOW GRANTS FOR {quoted}")]
     return found
 
@@ -127,7 +128,7 @@ def read_objects(server: Server, tables: set, columns: set, routines: set) -> se
         found.update(
             (row["s"], row["n"])
             for row in server.rows(
-                "SELECT table_schema AS s, table_name AS n FROM information_schema.tables WHERE (table_schema, table_name) IN " + _tuples(server, chunk)
+                "SELECT table_schema AS s, table_name AS n FROM information_schema.tables WHERE (table_schema, table_name) IN " + _tuples(chunk)
             )
         )
     for chunk in _chunks({(schema, table) for schema, table, unused in columns}):
@@ -135,7 +136,7 @@ def read_objects(server: Server, tables: set, columns: set, routines: set) -> se
             (row["s"], row["n"], row["c"])
             for row in server.rows(
                 "SELECT table_schema AS s, table_name AS n, column_name AS c FROM information_schema.columns"
-                " WHERE (table_schema, table_name) IN " + _tuples(server, chunk)
+                " WHERE (table_schema, table_name) IN " + _tuples(chunk)
             )
         )
     for chunk in _chunks({(schema, routine) for unused, schema, routine in routines}):
@@ -143,7 +144,7 @@ def read_objects(server: Server, tables: set, columns: set, routines: set) -> se
             (row["t"].lower(), row["s"], row["n"].lower())
             for row in server.rows(
                 "SELECT routine_type AS t, routine_schema AS s, routine_name AS n FROM information_schema.routines"
-                " WHERE (routine_schema, routine_name) IN " + _tuples(server, chunk)
+                " WHERE (routine_schema, routine_name) IN " + _tuples(chunk)
             )
         )
     return found
@@ -155,8 +156,8 @@ def _chunks(names: set):
         yield ordered[start : start + _AT_ONCE]
 
 
-def _tuples(server: Server, names: list[tuple]) -> str:
-    return "(" + ", ".join("(" + ", ".join(server.literal(part) for part in row) + ")" for row in names) + ")"
+def _tuples(names: list[tuple]) -> str:
+    return "(" + ", ".join("(" + ", ".join(literal(part) for part in row) + ")" for row in names) + ")"
 
 
 def read_configuration(server: Server) -> dict[str, str | None] | None:
@@ -172,4 +173,4 @@ def read_configuration(server: Server) -> dict[str, str | None] | None:
 
 def set_configuration(server: Server, name: str, value: str | None) -> None:
     """That setting has that value."""
-    server.execute(f"CALL mysql.rds_set_configuration({server.literal(name)}, {'NULL' if value is None else server.literal(value)})")
+    server.execute(f"CALL mysql.rds_set_configuration({literal(name)}, {'NULL' if value is None else literal(value)})")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.mysql import Server
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.mysql_server import StatementError
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.sql_text import name
 
 _UNKNOWN_VARIABLE = 1193
 
@@ -47,7 +48,7 @@ def read_catalog(server: Server) -> dict[str, list[dict]]:
     except StatementError as e:
         if e.code != _UNKNOWN_VARIABLE:
             raise
-    catalog: dict = {name: server.rows(query) for name, query in _QUERIES.items()}
+    catalog: dict = {part: server.rows(query) for part, query in _QUERIES.items()}
     table = "mysql.global_priv" if server.facts.can("account_json") else "mysql.user"
     try:
         catalog["accounts"] = [f"{row['user']}@{row['host']}" for row in server.rows(f"SELECT User, Host FROM {table}")]
@@ -74,15 +75,11 @@ def measure(server: Server, tables: list[tuple[str, str]]) -> dict[tuple[str, st
 
 
 def _measure_together(server: Server, tables: list[tuple[str, str]]) -> dict:
-    names = [_name(*table) for table in tables]
-    counts = server.rows(" UNION ALL ".join(f"SELECT {number} AS i, COUNT(*) AS n FROM {name}" for number, name in enumerate(names)))
+    names = [f"{name(schema)}.{name(table)}" for schema, table in tables]
+    counts = server.rows(" UNION ALL ".join(f"SELECT {number} AS i, COUNT(*) AS n FROM {table}" for number, table in enumerate(names)))
     by_number = {int(row["i"]): int(row["n"]) for row in counts}
     sums = server.rows(f"CHECKSUM TABLE {', '.join(names)}")
     return {
         table: (by_number[number], None if sums[number]["checksum"] is None else int(sums[number]["checksum"]))
         for number, table in enumerate(tables)
     }
-
-
-def _name(schema: str, table: str) -> str:
-    return ".".join("`" + part.replace("`", "``") + "`" for part in (schema, table))

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.accounts import GRANT_OPTION, ROUTINE_LEVELS, Account, Key
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.mysql_server import MARIADB, ServerFacts
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.sql_text import Secret, Sql, account_name, joined, literal, name, sql
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.sql_text import Secret, Sql, account_name, joined, literal, name, sql
 
 # Phases, carried out over all accounts one after the other, since role graphs and proxies refer to other accounts.
 IDENTITY, REVOKE, GRANT, MEMBERSHIP, RESTRICT, EXPIRE, UNLOCK, DROP = range(8)

@@ -1,0 +1,134 @@
+# Copyright (c) the dbre.rds_encryption contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+
+"""mysql_connections against real servers."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import EncryptionError
+from ansible_collections.dbre.rds_encryption.plugins.modules import mysql_connections
+
+
+def options(server, **more) -> dict:
+    return dict(connection=server.login("master"), **{"settle_time": 1, "wait_timeout": 3, **more})
+
+
+@pytest.fixture()
+def server(pair):
+    pair.source.run("CREATE USER app@'%' IDENTIFIED BY 'operator-Passw0rd'", "GRANT ALL ON shop.* TO app@'%'")
+    pair.source.admin.close()  # root's own connection would count
+    yield pair.source
+    pair.source._wait()
+
+
+def test_a_quiet_server_is_proven_quiet(server, call):
+    start = time.monotonic()
+    done = call(mysql_connections, options(server))
+    assert done["quiet"] and not done["changed"] and done["connections"] == []
+    assert time.monotonic() - start >= 1
+
+
+def test_who_is_connected_is_named(server, call):
+    with server.connect("app", database="shop") as first, server.connect("app"):
+        with first.cursor() as cursor:
+            cursor.execute("BEGIN")
+            cursor.execute("INSERT INTO Orders2 VALUES (1)")
+        looked = call(mysql_connections, options(server, wait=False))
+        while not looked["open_transactions"]:  # information_schema.innodb_trx is renewed only when nobody read it for a tenth of a second
+            time.sleep(0.2)
+            looked = call(mysql_connections, options(server, wait=False))
+        assert [(row["user"], row["database"], row["connections"], row["idle"]) for row in looked["connections"]] == [
+            ("app", "", 1, 1),
+            ("app", "shop", 1, 1),
+        ]
+        assert looked["open_transactions"] == 1 and not looked["quiet"]
+        with pytest.raises(EncryptionError, match=r"1 connection of app@127.0.0.1 to shop \(1 idle, 0 active\).*1 open transaction.*1 rows modified"):
+            call(mysql_connections, options(server))
+
+
+def test_check_mode_kills_nobody_and_says_whom_it_would(server, call):
+    with server.connect("app") as held:
+        looked = call(mysql_connections, options(server, kill=True), check=True)
+        assert looked["changed"] and looked["killed"][0]["user"] == "app"
+        held.ping(reconnect=False)
+
+
+def test_kill_ends_sessions_even_of_a_pool_that_comes_back(server, call):
+    stop = threading.Event()
+    made = []
+
+    def pool():
+        while not stop.is_set() and len(made) < 4:
+            with server.connect("app") as held:
+                made.append(1)
+                while not stop.is_set():
+                    try:
+                        held.ping(reconnect=False)
+                    except Exception:  # the session was killed
+                        break
+                    stop.wait(0.05)
+
+    thread = threading.Thread(target=pool)
+    thread.start()
+    try:
+        done = call(mysql_connections, options(server, kill=True, wait_timeout=30))
+    finally:
+        stop.set()
+        thread.join()
+    assert done["quiet"] and done["changed"] and sum(row["connections"] for row in done["killed"]) == 4
+
+
+def test_a_prepared_transaction_is_not_quiet(server, call):
+    right = "GRANT XA_RECOVER_ADMIN ON *.* TO master@'%'"
+    with server.connect("operator") as connection, connection.cursor() as cursor:
+        if server.family == "mysql":
+            cursor.execute(right)
+        cursor.execute("XA START 'order-7'")
+        cursor.execute("INSERT INTO shop.Orders2 VALUES (2)")
+        cursor.execute("XA END 'order-7'")
+        cursor.execute("XA PREPARE 'order-7'")
+    try:
+        with pytest.raises(EncryptionError, match="prepared XA transaction.*order-7"):
+            call(mysql_connections, options(server, kill=True))
+    finally:
+        with server.connect("operator") as connection, connection.cursor() as cursor:
+            cursor.execute("XA ROLLBACK 'order-7'")
+
+
+def test_a_login_is_proven_and_tried_once(server, call, heard):
+    done = call(mysql_connections, options(server, login_only=True), heard=heard)
+    assert done["server"]["family"] == server.family and done["server"]["account"] == "master@%"
+    assert done["missing_rights"] == []
+
+    def refused():
+        with server.connect("operator") as connection, connection.cursor() as cursor:
+            cursor.execute("SHOW GLOBAL STATUS LIKE 'Aborted_connects'")
+            return int(cursor.fetchone()["Value"])
+
+    before = refused()
+    wrong = dict(server.login("master"), login_password="wrong")
+    with pytest.raises(EncryptionError, match="not tried again"):
+        call(mysql_connections, dict(connection=wrong, login_only=True))
+    assert refused() == before + 1
+
+
+def test_without_the_right_to_see_others_nothing_is_claimed(server, call):
+    with server.connect("operator") as connection, connection.cursor() as cursor:
+        cursor.execute("CREATE USER blind@'%' IDENTIFIED BY 'operator-Passw0rd'")
+    with pytest.raises(EncryptionError, match="lacks PROCESS"):
+        call(mysql_connections, dict(options(server), connection=server.login("blind")))
+
+
+def test_an_unreachable_server_is_tried_until_it_answers(server, call):
+    nobody = dict(server.login("master"), login_host="127.77.9.9", connect_timeout=2)
+    start = time.monotonic()
+    with pytest.raises(EncryptionError, match="127.77.9.9:3306"):
+        call(mysql_connections, dict(connection=nobody))
+    assert 1 <= time.monotonic() - start < 10
