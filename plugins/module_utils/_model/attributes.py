@@ -482,6 +482,15 @@ def _expect_status(source: dict, target: dict, circumstances: Circumstances) -> 
     return (EQUAL, "") if status == source.get("DBInstanceStatus") else (EXPLAINED, "state of the moment")
 
 
+def _expect_first_database(source: dict, target: dict, circumstances: Circumstances) -> tuple[str, str]:
+    mine, its = source.get("DBName") or None, target.get("DBName") or None
+    if mine == its:
+        return EQUAL, ""
+    if target.get("ReadReplicaSourceDBInstanceIdentifier") and None in (mine, its):
+        return EXPLAINED, "a replica has the databases of its source, whether RDS shows the first one's name or not"
+    return DIFFERENT, "the first database is data of the snapshot"
+
+
 def _expect_endpoint(source: dict, target: dict, circumstances: Circumstances) -> tuple[str, str]:
     mine, its = source.get("Endpoint") or {}, target.get("Endpoint") or {}
     if mine.get("Port") != its.get("Port"):
@@ -490,7 +499,9 @@ def _expect_endpoint(source: dict, target: dict, circumstances: Circumstances) -
         return DIFFERENT, "the address is in another hosted zone, so that the name would not lead applications to the target"
     if mine.get("Address") == its.get("Address"):
         return EQUAL, ""
-    if mine.get("Address") and its.get("Address") and _domain_of(source) != _domain_of(target):
+    if not _named_after_identifier(source) or not _named_after_identifier(target):
+        return EXPLAINED, "the address is not formed from the identifier, so it shows only after the cutover whether it is the known one"
+    if _domain_of(source) != _domain_of(target):
         return (
             DIFFERENT,
             "beyond its identifier the address differs: the swap of names would not lead applications to the target",
@@ -498,10 +509,14 @@ def _expect_endpoint(source: dict, target: dict, circumstances: Circumstances) -
     return EXPLAINED, "the address follows the identifier"
 
 
+def _named_after_identifier(description: dict) -> bool:
+    address = (description.get("Endpoint") or {}).get("Address") or ""
+    return address.lower().startswith((description.get("DBInstanceIdentifier") or "").lower() + ".")
+
+
 def _domain_of(description: dict) -> str:
     """The part of the address that does not change with the identifier."""
-    address, identifier = description["Endpoint"]["Address"].lower(), (description.get("DBInstanceIdentifier") or "").lower()
-    return address[len(identifier) :] if address.startswith(identifier + ".") else address.partition(".")[2]
+    return description["Endpoint"]["Address"].lower().partition(".")[2]
 
 
 def _expect_size(source: dict, target: dict, circumstances: Circumstances) -> tuple[str, str]:
@@ -813,7 +828,16 @@ RULES: tuple[Rule, ...] = (
         expected=_expect_status,
     ),
     _inherited("MasterUsername", "the master user is data of the snapshot"),
-    _inherited("DBName", "the first database is data of the snapshot"),
+    Rule(
+        "DBName",
+        Carry.INHERITED,
+        Compare.EXPECTED,
+        "the first database is data of the snapshot",
+        _RESTORE,
+        restored=_as_origin,
+        cloned=_as_origin,
+        expected=_expect_first_database,
+    ),
     Rule(
         "Endpoint",
         Carry.RESTORE,
