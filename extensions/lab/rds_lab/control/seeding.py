@@ -100,6 +100,7 @@ class Seeding(Networks):
             "EngineVersion": version,
             "DBInstanceClass": model.get("DBInstanceClass", "db.m6g.large"),
             "MasterUsername": model.get("MasterUsername", "admin"),
+            "DBName": model.get("DBName"),
             "AllocatedStorage": 1 if cluster else model.get("AllocatedStorage", 20),
             "InstanceCreateTime": self.clock.time() - datetime.timedelta(days=100),
             "PreferredBackupWindow": "03:30-04:00",

@@ -81,6 +81,10 @@ class Server:
         return self.folder / "data"
 
     @property
+    def temporary(self) -> pathlib.Path:
+        return self.folder / "tmp"
+
+    @property
     def pid(self) -> int | None:
         """The id of the running process."""
         return self._process.pid if self._process is not None and self._process.poll() is None else None
@@ -101,9 +105,11 @@ class Server:
                 return
             for leftover in (self.data / "server.pid", pathlib.Path(self.socket)):
                 leftover.unlink(missing_ok=True)
+            self.temporary.mkdir(exist_ok=True)
             command = [
                 str(self.distribution.program), "--user=root", f"--datadir={self.data}", f"--socket={self.socket}", f"--pid-file={self.data}/server.pid",
-                f"--bind-address={self.address}", f"--port={self.port}", f"--server-id={self.number}", f"--relay-log={self.relay_log}",
+                # a server that starts removes the temporary tables of others that share its folder
+                f"--tmpdir={self.temporary}", f"--bind-address={self.address}", f"--port={self.port}", f"--server-id={self.number}", f"--relay-log={self.relay_log}",
                 *self.lab_options(), *self.log_options(recover or self.has_binary_log), *self.parameter_options(),
             ]
             if not replicate:
@@ -277,7 +283,8 @@ class Server:
         """
         with self.guard:
             before = self.wanted_variables()
-            self.parameters = dict(parameters)
+            kept = {name: value for name, value in self.parameters.items() if name == "log_bin"}
+            self.parameters = {**kept, **parameters}
             after = self.wanted_variables()
             refused = []
             if self.pid is None:
