@@ -141,10 +141,17 @@ class Server:
             seen.append(int(status.split()[0]))
             return start_response(status, headers, *rest)
 
-        with self.plane.lock if is_mutating(operation) else contextlib.nullcontext():
-            answer = self._moto(environ, note)
-            if service == "iam":
-                self.plane.neighbours.notice_roles()
+        if service == "kms":
+            _name_key_by_id(environ, parameters)
+        try:
+            with self.plane.lock if is_mutating(operation) else contextlib.nullcontext():
+                answer = self._moto(environ, note)
+                if service == "iam":
+                    self.plane.neighbours.notice_roles()
+        except Exception as problem:
+            self.plane.calls.add(service, region, operation, parameters, traceback.format_exc(), 500)
+            text = f"moto failed: {type(problem).__name__}: {problem}"
+            return _refuse(environ, start_response, RdsError("InternalFailure", text))
         if service:
             status = seen[0] if seen else 0
             self.plane.calls.add(service, region, operation, parameters, "ok" if status < 400 else "refused", status)
@@ -176,6 +183,14 @@ def _parameters(environ, body: bytes) -> dict:
     if b"Action=" in body:
         return {name: text for name, text in wire.form(body, "").items() if name not in ("Action", "Version")}
     return {}
+
+
+def _name_key_by_id(environ, parameters: dict) -> None:
+    """Some of moto's KMS operations know keys by id only, where KMS takes an ARN too."""
+    name = str(parameters.get("KeyId", ""))
+    if name.startswith("arn:") and ":key/" in name:
+        body = json.dumps({**parameters, "KeyId": name.split(":key/")[1]}).encode()
+        environ["wsgi.input"], environ["CONTENT_LENGTH"] = io.BytesIO(body), str(len(body))
 
 
 def _refuse(environ, start_response, refused: RdsError):
