@@ -1,0 +1,203 @@
+# Copyright (c) the dbre.rds_encryption contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Labs to run playbooks against, and what they know: the log of calls and the state of AWS."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import re
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+
+import boto3
+import botocore.config
+from rds_lab.cli import ACCESS_KEY, SECRET_KEY
+from rds_lab.clock import Clock
+from rds_lab.control.plane import ControlPlane
+from rds_lab.control.settings import Settings
+from rds_lab.null_engines import NullEngines
+from scenario_play import TOP, Operator
+
+REGION = "us-east-1"
+# A run polls by real seconds, the lab runs hundreds of times as fast as AWS.
+QUICK = {"rds_encryption_poll_interval": 0.3, "rds_encryption_settle_time": 1}
+FENCE = re.compile(r"f[0-9a-f]{11}|predicted")
+
+
+class Api:
+    """What both kinds of lab offer: clients, the lab's own endpoints, and the truth about calls and instances."""
+
+    url: str
+
+    def client(self, service: str, region: str = REGION):
+        """A boto3 client that sees every fault as it is: nothing is tried again."""
+        return boto3.client(service, region_name=region, endpoint_url=self.url, aws_access_key_id=ACCESS_KEY, aws_secret_access_key=SECRET_KEY,
+                            config=botocore.config.Config(retries={"total_max_attempts": 1}))
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What an operator exports."""
+        return {"AWS_ENDPOINT_URL": self.url, "AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY, "AWS_REGION": REGION,
+                "AWS_DEFAULT_REGION": REGION}
+
+    def admin(self, method: str, path: str, data=None) -> dict:
+        """An answer of the lab's own endpoints."""
+        body = None if data is None else json.dumps(data).encode()
+        with urllib.request.urlopen(urllib.request.Request(f"{self.url}/_lab/{path}", data=body, method=method), timeout=60) as answer:
+            return json.loads(answer.read())
+
+    def faults(self, *faults: dict) -> None:
+        """Let faults befall calls from now on."""
+        self.admin("POST", "faults", list(faults))
+
+    @property
+    def now(self) -> int:
+        """The number of the last call: what is asked with ``since`` comes after it."""
+        calls = self.admin("GET", "calls")["calls"]
+        return calls[-1]["number"] if calls else 0
+
+    def mutating(self, since: int = 0, accepted: bool = True) -> list[dict]:
+        """Calls that change something; only those that had an effect, unless told otherwise."""
+        calls = self.admin("GET", f"calls?mutating=true&since={since}")["calls"]
+        return [call for call in calls if call["outcome"].startswith("ok")] if accepted else calls
+
+    def steps(self, since: int = 0) -> list[tuple[str, str]]:
+        """The changes in the words of the plans: (action, resource before the call)."""
+        return [step_of(call) for call in self.mutating(since)]
+
+    def instances(self) -> dict[str, dict]:
+        """All instances by identifier."""
+        pages = self.client("rds").get_paginator("describe_db_instances").paginate()
+        return {instance["DBInstanceIdentifier"]: instance for page in pages for instance in page["DBInstances"]}
+
+    def snapshots(self) -> list[dict]:
+        """All manual snapshots."""
+        pages = self.client("rds").get_paginator("describe_db_snapshots").paginate(SnapshotType="manual")
+        return [snapshot for page in pages for snapshot in page["DBSnapshots"]]
+
+    def key(self, alias: str = "alias/prod-rds") -> str:
+        """The ARN of a key."""
+        return self.client("kms").describe_key(KeyId=alias)["KeyMetadata"]["Arn"]
+
+    def await_call(self, wanted, running=None, limit: float = 120) -> dict:
+        """The first accepted call for which ``wanted(call)`` holds, as soon as it was made.
+
+        :param running: a run that must not end before.
+        """
+        deadline = time.monotonic() + limit
+        while True:
+            for call in self.mutating():
+                if wanted(call):
+                    return call
+            assert time.monotonic() < deadline, f"no such call in {limit} s"
+            assert running is None or running.process.poll() is None, f"the run ended before:\n{running.wait().output[-4000:]}"
+            time.sleep(0.01)
+
+
+def step_of(call: dict) -> tuple[str, str]:
+    """A call in the words of the plans."""
+    given, operation = call["parameters"], call["operation"]
+    if operation == "ModifyDBInstance" and given.get("NewDBInstanceIdentifier"):
+        operation = "Rename"
+    if "ResourceName" in given:
+        resource = given["ResourceName"].rpartition(":")[2]
+    elif operation == "CopyDBSnapshot":
+        resource = given["TargetDBSnapshotIdentifier"]
+    elif operation == "CreateDBSnapshot":
+        resource = given["DBSnapshotIdentifier"]
+    else:
+        resource = given.get("DBInstanceIdentifier", "")
+    return operation, FENCE.sub("FENCE", resource)
+
+
+class Double(Api):
+    """The control plane in this process, without database servers; a test seeds what it needs."""
+
+    TIMESCALE = 400
+
+    def __init__(self):
+        self.plane = ControlPlane(Clock(self.TIMESCALE), NullEngines(), Settings())
+        self._server = self.plane.serve("127.0.0.1", free_port())
+        self.url = self._server.url
+        self.password = "correct-Horse-Battery-9"
+
+    def close(self) -> None:
+        self._server.close()
+
+    def reset(self) -> None:
+        """Nothing is there but a key and a network."""
+        self.plane.reset()
+        vars(self.plane.settings).update(vars(Settings()))
+        self.plane.seed_kms_key("alias/prod-rds", REGION)
+
+    def seed(self, name: str, **members) -> str:
+        """Add an instance; answers its resource id."""
+        description = {"DBInstanceIdentifier": name, "Engine": "mariadb", "EngineVersion": "10.11.14", "DBInstanceClass": "db.m6g.large",
+                       "AllocatedStorage": 20, "StorageType": "gp3", "BackupRetentionPeriod": 1, "TagList": [{"Key": "team", "Value": name}], **members}
+        return self.plane.seed_instance(description, region=REGION, master_password=self.password)
+
+    def seed_replica(self, name: str, source: str, **members) -> str:
+        """Add a replica of an instance."""
+        return self.seed(name, ReadReplicaSourceDBInstanceIdentifier=source, **{"BackupRetentionPeriod": 0, **members})
+
+    @property
+    def problems(self) -> list:
+        """Defects that the lab saw in itself."""
+        return self.plane.store.problems
+
+    def operator(self, folder: pathlib.Path) -> Operator:
+        """Somebody who encrypts, without SQL."""
+        return Operator(folder, self.environment, {**QUICK, "rds_encryption_database_access": False})
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody uses."""
+    for port in range(5701, 5800):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise AssertionError("all ports from 5701 to 5799 are in use")
+
+
+class Lab(Api):
+    """The lab as a user runs it: by its command line, with real database servers."""
+
+    def __init__(self, directory: pathlib.Path, fleet, timescale: float):
+        self._port = free_port()
+        self._directory = directory
+        self._command("start", "--fleet", str(fleet), "--timescale", str(timescale))
+        self.url = f"http://127.0.0.1:{self._port}"
+        exported = re.findall(r"^export (\w+)='?(.*?)'?$", self._command("env"), re.M)
+        self._exported = dict(exported)
+        self.password = self._exported["RDS_LAB_PASSWORD"]
+        self.application_password = self._exported["RDS_LAB_APPLICATION_PASSWORD"]
+
+    def _command(self, name: str, *arguments: str) -> str:
+        done = subprocess.run([sys.executable, "-m", "rds_lab", name, "--port", str(self._port), "--directory", str(self._directory), *arguments],
+                              env={**os.environ, "PYTHONPATH": str(TOP / "extensions" / "lab")}, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        assert done.returncode == 0, f"rds_lab {name}:\n{done.stdout}"
+        return done.stdout
+
+    def close(self) -> None:
+        self._command("stop")
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return self._exported
+
+    @property
+    def problems(self) -> list:
+        return self.admin("GET", "state")["problems"]
+
+    def operator(self, folder: pathlib.Path) -> Operator:
+        """Somebody who encrypts and logs in to the databases, with the password in the environment."""
+        return Operator(folder, self.environment, {**QUICK, "rds_encryption_login_password": "{{ lookup('ansible.builtin.env', 'RDS_LAB_PASSWORD') }}"})
