@@ -76,6 +76,9 @@ _SUBOPTIONS = """
 """
 
 
+_REQUIREMENTS = "requirements:\n  - PyMySQL\n"
+
+
 def _option(name: str, description: str, required: bool = False) -> str:
     text = f"  {name}:\n    description:\n      - {description}\n    type: dict\n"
     if required:
@@ -86,9 +89,10 @@ def _option(name: str, description: str, required: bool = False) -> str:
 class ModuleDocFragment:
     """Fragments by the names of the connection options."""
 
-    CONNECTION = "options:\n" + _option("connection", "The server, and how to log in to it.", required=True)
+    CONNECTION = _REQUIREMENTS + "options:\n" + _option("connection", "The server, and how to log in to it.", required=True)
     SOURCE_TARGET = (
-        "options:\n"
+        _REQUIREMENTS
+        + "options:\n"
         + _option("source", "The server that is the model, and how to log in to it.", required=True)
         + _option("target", "The server that is compared with the source or made equal to it, and how to log in to it.", required=True)
     )
@@ -102,5 +106,3 @@ class ModuleDocFragment:
         "In check mode, a server that holds the accounts with which the target will start, used while O(target) does not exist yet. "
         "Ignored outside check mode.",
     )
-    REQUIREMENTS = "requirements:\n  - PyMySQL\n"
-    DOCUMENTATION = REQUIREMENTS

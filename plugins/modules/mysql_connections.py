@@ -69,7 +69,6 @@ attributes:
     description: A quiet server is left alone.
     support: full
 extends_documentation_fragment:
-  - dbre.rds_encryption.mysql_connection
   - dbre.rds_encryption.mysql_connection.connection
   - amazon.aws.common.modules
   - amazon.aws.region.modules

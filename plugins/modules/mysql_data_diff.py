@@ -52,7 +52,6 @@ attributes:
     description: Changes nothing.
     support: full
 extends_documentation_fragment:
-  - dbre.rds_encryption.mysql_connection
   - dbre.rds_encryption.mysql_connection.source_target
   - amazon.aws.common.modules
   - amazon.aws.region.modules

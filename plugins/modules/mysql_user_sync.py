@@ -69,7 +69,6 @@ attributes:
     description: A second run executes no statement.
     support: full
 extends_documentation_fragment:
-  - dbre.rds_encryption.mysql_connection
   - dbre.rds_encryption.mysql_connection.source_target
   - dbre.rds_encryption.mysql_connection.baseline
   - dbre.rds_encryption.mysql_connection.predict_from

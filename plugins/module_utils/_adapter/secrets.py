@@ -46,14 +46,14 @@ def read_secret(secrets_manager, secret_id: str, label: str) -> dict:
     except ClientError as e:
         code = e.response.get("Error", {}).get("Code", "")
         if code == "ResourceNotFoundException":
-            raise EncryptionError(f"{label}: the secret named for the login does not exist in this region.", next_step="correct login_secret_id.")
+            raise EncryptionError(f"{label}: the secret named for the login does not exist in this region.", next_step="correct login_secret_id.") from None
         if "AccessDenied" in code:
             raise EncryptionError(
                 f"{label}: this identity may not read the secret for the login (secretsmanager:GetSecretValue, and kms:Decrypt for its key).",
                 next_step="allow it (docs/iam.md) and run again.",
-            )
+            ) from None
         if code in ("DecryptionFailure", "InvalidRequestException"):
-            raise EncryptionError(f"{label}: the secret for the login cannot be read now ({code}).", next_step="look at the secret and its key.")
+            raise EncryptionError(f"{label}: the secret for the login cannot be read now ({code}).", next_step="look at the secret and its key.") from None
         raise
     try:
         value = json.loads(answer.get("SecretString") or "")

@@ -210,7 +210,7 @@ class _Writer:
         if not always and not any(values):
             return ""
         words = ("MAX_QUERIES_PER_HOUR", "MAX_UPDATES_PER_HOUR", "MAX_CONNECTIONS_PER_HOUR", "MAX_USER_CONNECTIONS")
-        text = " WITH " + " ".join(f"{word} {value}" for word, value in zip(words, values))
+        text = " WITH " + " ".join(f"{word} {value}" for word, value in zip(words, values, strict=False))
         return text + (f" MAX_STATEMENT_TIME {values[4]:.6f}" if self.facts.can("statement_time") else "")
 
     def _policy(self, had: Account | None) -> list[str]:
@@ -284,7 +284,7 @@ class _Writer:
     def membership(self):
         wanted, had = self.wanted, self.had
         self._roles()
-        for user, host, option in sorted(had.proxies - wanted.proxies):
+        for user, host, _option in sorted(had.proxies - wanted.proxies):
             self.add(MEMBERSHIP, "REVOKE PROXY ON ", account_name(user, host), " FROM ", self.who, narrows=True)
         for user, host, option in sorted(wanted.proxies - had.proxies):
             tail = " WITH GRANT OPTION" if option else ""

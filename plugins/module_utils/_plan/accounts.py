@@ -202,7 +202,7 @@ def named_objects(source: dict, target: dict) -> tuple[set, set, set]:
     tables, columns, routines = set(), set(), set()
     for key, account in source.items():
         had = target[key].grants if key in target else frozenset()
-        for level, schema, thing, column, unused in account.grants - had:
+        for level, schema, thing, column, _privilege in account.grants - had:
             if level == "table":
                 tables.add((schema, thing))
             elif level == "column":
