@@ -244,7 +244,8 @@ class Seeding(Networks):
         region = region or self.settings.default_region
         descriptions = [self._at_home(description) for description in descriptions]
         names = {description["DBInstanceIdentifier"].lower() for description in descriptions}
-        for description in descriptions:
+        # Entries that list the subnets of their group go first: the others of the group need not.
+        for description in sorted(descriptions, key=lambda entry: not (entry.get("DBSubnetGroup") or {}).get("Subnets")):
             self._seed_references(description, region)
         done, waiting, result = set(), list(descriptions), []
         while waiting:

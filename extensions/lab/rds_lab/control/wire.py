@@ -151,7 +151,7 @@ def _text(kind: str, data) -> str:
     if kind == "boolean":
         return "true" if data else "false"
     if kind == "timestamp":
-        moment = data if isinstance(data, datetime.datetime) else datetime.datetime.fromtimestamp(data, datetime.timezone.utc)
+        moment = datetime.datetime.fromisoformat(data.replace("Z", "+00:00")) if isinstance(data, str) else data
         return moment.astimezone(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
     return str(data)
 
