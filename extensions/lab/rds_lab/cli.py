@@ -22,6 +22,7 @@ from . import fleet as fleets
 from .daemon import LabError
 from .daemon import Options
 from .servers.pristine import CHECKOUT
+from .servers.spawn import is_alive
 from .servers.spawn import memory_of
 from .writer import Writer
 from .writer import write_report
@@ -170,7 +171,7 @@ def _stop(options: argparse.Namespace) -> int:
     state = daemon.state_of(directory) or _wait_for_state(directory)
     os.kill(state["pid"], signal.SIGTERM)
     deadline = time.monotonic() + 60
-    while daemon.is_running(directory):
+    while daemon.is_running(directory) or is_alive(state["pid"]):
         if time.monotonic() > deadline:
             os.kill(state["pid"], signal.SIGKILL)
             time.sleep(0.5)

@@ -64,11 +64,16 @@ class Hold:
     def __init__(self, directory: pathlib.Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self._file = open(directory / "lab.lock", "a+", encoding="ascii")
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._file.close()
-            raise LabError(f"A lab is running in {directory}: stop it first.") from None
+        deadline = time.monotonic() + 1  # somebody may be looking (is_running)
+        while True:
+            try:
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    self._file.close()
+                    raise LabError(f"A lab is running in {directory}: stop it first.") from None
+            time.sleep(0.02)
 
     def release(self) -> None:
         """Another lab may start here."""

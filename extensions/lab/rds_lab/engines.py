@@ -260,7 +260,14 @@ class Engines:
         self._names.unpublish(dns_name)
 
     def endpoint_port(self, resource_id: str, wanted_port: int) -> int:
-        """The port that clients use: the wanted one, as every instance has an address of its own."""
+        """The port that clients use: the wanted one, as every instance has an address of its own.
+
+        A server that listens elsewhere is restarted there.
+        """
+        with self._guard:
+            server = self._servers.get(resource_id)
+        if server is not None and server.port != wanted_port:
+            self.restart(resource_id, parameters=server.parameters, port=wanted_port)
         return wanted_port
 
     # -- the lab's own -------------------------------------------------------------------------------------------------
