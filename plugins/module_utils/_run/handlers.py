@@ -73,6 +73,14 @@ class Handler:
             return found[0] if found else None
         return self.rds.instance(self.identifier or self.step.resource)
 
+    def _today(self) -> dict:
+        """The instance as it is called now: never addressed by the name of the plan, which somebody else may have by now."""
+        described = self._described()
+        if described is None:
+            # While it is being renamed no read shows it: to be looked for again, not to be given up.
+            raise CallError(Trouble.NOT_FOUND, "DBInstanceNotFound", "it cannot be seen at the moment", self.step.action)
+        return described
+
     def _elapsed(self) -> float:
         if self._started is None:
             self._started = self.clock.monotonic()
@@ -159,17 +167,11 @@ class WaitUntilReady(Handler):
 class Tagging(Handler):
     """Adds or removes tags; the ARN is read at the last moment, for it contains the name of the day."""
 
-    def _arn(self) -> str:
-        described = self._described()
-        if described is None:
-            raise RefusedError(f"{self.step.what}: {self.step.resource} is not there any more.", next_step="Run again: the plan is made anew.")
-        return described["DBInstanceArn"]
-
     def call(self):
         if self.step.action == "AddTagsToResource":
-            self.rds.call("AddTagsToResource", ResourceName=self._arn(), Tags=tag_list(self.step.parameters["Tags"]))
+            self.rds.call("AddTagsToResource", ResourceName=self._today()["DBInstanceArn"], Tags=tag_list(self.step.parameters["Tags"]))
         else:
-            self.rds.call("RemoveTagsFromResource", ResourceName=self._arn(), TagKeys=sorted(self.step.parameters["TagKeys"]))
+            self.rds.call("RemoveTagsFromResource", ResourceName=self._today()["DBInstanceArn"], TagKeys=sorted(self.step.parameters["TagKeys"]))
 
     def _confirmed(self, described: dict) -> bool:
         tags = tags_of(described)
@@ -213,10 +215,7 @@ class Rename(Handler):
             )
 
     def call(self):
-        described = self._described()
-        if described is None:
-            # While it is being renamed no read shows it: to be looked for again, not to be given up.
-            raise CallError(Trouble.NOT_FOUND, "DBInstanceNotFound", "it cannot be seen at the moment", "ModifyDBInstance")
+        described = self._today()
         if described["DBInstanceIdentifier"] == self.wanted or self._under_way(described):
             return
         self.rds.call(
@@ -264,9 +263,7 @@ class Reboot(Handler):
         self._restarts_before = self._restarts()
 
     def call(self):
-        described = self._described()
-        identifier = described["DBInstanceIdentifier"] if described else self.step.resource
-        self.rds.call("RebootDBInstance", DBInstanceIdentifier=identifier)
+        self.rds.call("RebootDBInstance", DBInstanceIdentifier=self._today()["DBInstanceIdentifier"])
 
     def happened(self):
         return self.status() == "rebooting"
@@ -374,8 +371,7 @@ class Modification(Handler):
     """ModifyDBInstance and AddRoleToDBInstance: confirmed by the values themselves, for ``available`` proves nothing."""
 
     def call(self):
-        described = self._described()
-        identifier = described["DBInstanceIdentifier"] if described else self.step.resource
+        identifier = self._today()["DBInstanceIdentifier"]
         extra = {"ApplyImmediately": True} if self.step.action == "ModifyDBInstance" else {}
         self.rds.call(self.step.action, DBInstanceIdentifier=identifier, **self.step.parameters, **extra)
 
