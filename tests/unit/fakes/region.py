@@ -55,7 +55,6 @@ class Thing:
         self.stale = 0
         self.future: list[tuple[float, object]] = []
         self.data = 0
-        self.static_settings: str | None = None
 
 
 class Application:
@@ -274,22 +273,21 @@ class Region:
         else:
             self._after(thing, 40, become)
         self._status(thing, "available")
-        resource_id = thing.truth["DbiResourceId"]
+        resource_id, encrypted = thing.truth["DbiResourceId"], thing.truth["StorageEncrypted"]
+
+        def relink(described):
+            if described["StorageEncrypted"] != encrypted:
+                return
+            if described.get("ReadReplicaSourceDBInstanceIdentifier") == before:
+                described["ReadReplicaSourceDBInstanceIdentifier"] = wanted
+            links = described.get("ReadReplicaDBInstanceIdentifiers") or []
+            if before in links:
+                links[links.index(before)] = wanted
+
         for other in self.things:
-            if other is thing:
-                continue
-
-            def relink(described, before=before):
-                if described.get("ReadReplicaSourceDBInstanceIdentifier") == before and described["StorageEncrypted"] == encrypted:
-                    described["ReadReplicaSourceDBInstanceIdentifier"] = wanted
-                links = described.get("ReadReplicaDBInstanceIdentifiers") or []
-                if before in links and described["StorageEncrypted"] == encrypted:
-                    links[links.index(before)] = wanted
-
-            encrypted = thing.truth["StorageEncrypted"]
             linked = other.truth.get("ReadReplicaSourceDBInstanceIdentifier") == before
             listed = before in (other.truth.get("ReadReplicaDBInstanceIdentifiers") or [])
-            if linked or listed:
+            if other is not thing and (linked or listed):
                 self._at(other, self.clock.now + 45 + self.link_lag, relink)
         self.event_log.append((resource_id, "DB instance restarted"))
 
