@@ -303,3 +303,52 @@ def test_neighbours_answer(lab):
     assert lab.client("ec2").describe_vpcs()["Vpcs"]
     assert lab.client("cloudwatch").describe_alarms()["MetricAlarms"] == []
     assert lab.client("logs").describe_log_groups()["logGroups"] == []
+
+
+def test_status_of_every_error_is_the_model_s():
+    from rds_lab.control import wire
+    from rds_lab.control.errors import RdsError
+
+    model = wire.model()
+    shapes = [model.shape_for(name) for name in model.shape_names]
+    errors = [shape.metadata["error"] for shape in shapes if shape.type_name == "structure" and shape.metadata.get("exception")]
+    assert len(errors) > 100
+    assert [error["code"] for error in errors if RdsError(error["code"], "").status != error["httpStatusCode"]] == []
+
+
+def test_activity_streams(lab, refused):
+    key = lab.plane.seed_kms_key("alias/das", "us-east-1")
+    lab.seed()
+    resource_id = lab.seed("ora", Engine="oracle-ee", EngineVersion="19.0.0.0.ru-2025-01.rur-2025-01.r1")
+    with refused("InvalidParameterCombination"):
+        lab.rds.start_activity_stream(ResourceArn=lab.describe("prod-one")["DBInstanceArn"], Mode="async", KmsKeyId=key)
+    lab.rds.start_activity_stream(ResourceArn=lab.describe("ora")["DBInstanceArn"], Mode="async", KmsKeyId=key)
+    lab.advance(6)
+    assert lab.describe("ora")["ActivityStreamStatus"] == "starting"
+    lab.finish()
+    shown = lab.describe("ora")
+    assert (shown["ActivityStreamStatus"], shown["ActivityStreamKinesisStreamName"]) == ("started", f"aws-rds-das-{resource_id}")
+    lab.rds.stop_activity_stream(ResourceArn=shown["DBInstanceArn"])
+    lab.finish()
+    assert lab.describe("ora")["ActivityStreamStatus"] == "stopped" and "ActivityStreamKmsKeyId" not in lab.describe("ora")
+
+
+def test_backups_replicated_abroad(lab, refused):
+    here, there = lab.plane.seed_kms_key("alias/here", "us-east-1"), lab.plane.seed_kms_key("alias/there", "eu-west-1")
+    lab.seed(StorageEncrypted=True, KmsKeyId=here)
+    abroad, arn = lab.client("rds", "eu-west-1"), lab.describe("prod-one")["DBInstanceArn"]
+    with refused("InvalidParameterCombination"):
+        lab.rds.start_db_instance_automated_backups_replication(SourceDBInstanceArn=arn)
+    start = {"SourceDBInstanceArn": arn, "SourceRegion": "us-east-1"}
+    with refused("InvalidParameterCombination", "KMS"):
+        abroad.start_db_instance_automated_backups_replication(**start)
+    with refused("KMSKeyNotAccessibleFault"):
+        abroad.start_db_instance_automated_backups_replication(**start, KmsKeyId=here)
+    found = abroad.start_db_instance_automated_backups_replication(**start, KmsKeyId=there)["DBInstanceAutomatedBackup"]
+    lab.finish()
+    assert lab.describe("prod-one")["DBInstanceAutomatedBackupsReplications"] == [
+        {"DBInstanceAutomatedBackupsArn": found["DBInstanceAutomatedBackupsArn"]}]
+    assert abroad.describe_db_instance_automated_backups()["DBInstanceAutomatedBackups"][0]["KmsKeyId"] == there
+    abroad.stop_db_instance_automated_backups_replication(SourceDBInstanceArn=arn)
+    lab.finish()
+    assert "DBInstanceAutomatedBackupsReplications" not in lab.describe("prod-one")

@@ -268,3 +268,39 @@ def test_engines_without_servers_are_left_alone(lab, engines):
     lab.seed(Engine="oracle-ee", EngineVersion="19.0.0.0.ru-2025-01.rur-2025-01.r1")
     lab.modify(NewDBInstanceIdentifier="old-prod-one")
     assert engines.calls == []
+
+
+def test_without_backups_there_is_no_binary_log(lab, engines):
+    resource_id = lab.seed(BackupRetentionPeriod=0)
+    assert engines.servers[resource_id]["parameters"] == {"log_bin": "0"}
+    lab.modify(BackupRetentionPeriod=3)
+    assert ("restart", resource_id, {}) in engines.calls
+    lab.modify(BackupRetentionPeriod=0)
+    assert ("restart", resource_id, {"log_bin": "0"}) in engines.calls
+    lab.snapshot()
+    target = lab.restore()["DbiResourceId"]
+    assert ("restore", target, 23306, {"log_bin": "0"}) in engines.calls
+
+
+def test_data_of_a_deleted_snapshot_stay_while_they_are_read(lab, engines):
+    lab.seed()
+    lab.snapshot()
+    engines.hold["restore"] = threading.Event()
+    lab.rds.restore_db_instance_from_db_snapshot(DBInstanceIdentifier="new", DBSnapshotIdentifier="snap")
+    while not any(call[0] == "restore" for call in engines.calls):
+        threading.Event().wait(0.001)
+    lab.rds.delete_db_snapshot(DBSnapshotIdentifier="snap")
+    lab.plane.clock.advance(10)
+    threading.Event().wait(0.05)
+    assert len(engines.snapshots) == 1
+    engines.hold["restore"].set()
+    lab.finish()
+    assert lab.status("new") == "available"
+    assert [call[0] for call in engines.calls].count("delete_snapshot") == 1
+
+
+def test_reset_leaves_nothing_behind(lab, engines):
+    lab.seed()
+    lab.snapshot()
+    lab.admin("POST", "/_lab/reset", {})
+    assert (engines.servers, engines.snapshots, engines.names) == ({}, {}, {})

@@ -230,3 +230,16 @@ def test_reset(lab):
     assert lab.rds.describe_db_instances()["DBInstances"] == []
     lab.seed()
     assert lab.status("prod-one") == "available"
+
+
+def test_the_truth_can_be_changed_behind_the_back(lab):
+    lab.seed()
+    lab.admin("POST", "/_lab/instance", {"name": "prod-one", "status": "storage-full", "facts": {"AllocatedStorage": 300, "DBName": "x"}})
+    lab.advance(6)
+    shown = lab.describe("prod-one")
+    assert (shown["DBInstanceStatus"], shown["AllocatedStorage"], shown["DBName"]) == ("storage-full", 300, "x")
+    lab.admin("POST", "/_lab/instance", {"name": "prod-one", "status": "available", "facts": {"DBName": None}})
+    lab.advance(6)
+    assert "DBName" not in lab.describe("prod-one")
+    with pytest.raises(urllib.error.HTTPError):
+        lab.admin("POST", "/_lab/instance", {"name": "prod-one", "facts": {"Colour": "red"}})

@@ -175,3 +175,16 @@ def test_the_clock_runs_at_the_timescale(lab):
     lab.plane.clock.wait(60)
     assert lab.status("prod-one") == "available"
     assert lab.record("prod-one").busy == ""
+
+
+def test_storage_optimization_is_usable_but_not_available(lab, refused):
+    lab.seed(BackupRetentionPeriod=7)
+    lab.modify(AllocatedStorage=200)
+    assert lab.status("prod-one") == "storage-optimization"
+    with refused("InvalidDBInstanceState"):
+        lab.rds.modify_db_instance(DBInstanceIdentifier="prod-one", NewDBInstanceIdentifier="old-prod-one", ApplyImmediately=True)
+    for call in ("reboot_db_instance", "stop_db_instance"):
+        with refused("InvalidDBInstanceState"):
+            getattr(lab.rds, call)(DBInstanceIdentifier="prod-one")
+    lab.rds.create_db_instance_read_replica(DBInstanceIdentifier="reader", SourceDBInstanceIdentifier="prod-one", AllocatedStorage=200)
+    lab.rds.modify_db_instance(DBInstanceIdentifier="prod-one", CopyTagsToSnapshot=True)

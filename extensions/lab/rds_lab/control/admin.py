@@ -8,7 +8,7 @@ from __future__ import annotations
 import urllib.parse
 from json import JSONDecodeError, loads
 
-from . import view
+from . import view, wire
 from .errors import RdsError
 
 
@@ -92,6 +92,22 @@ class Admin:
         else:
             self.plane.seed_maintenance(data["name"], region, data.get("action", "system-update"), data.get("description", "an update"))
         return {"ok": True}
+
+    def _post_instance(self, data, _query):
+        """Change the truth about an instance, as another operator or a failure would: `status` and `facts` (members)."""
+        plane = self.plane
+        with plane.lock:
+            record = plane.instance(data.get("region", plane.settings.default_region), data["name"])
+            unknown = set(data.get("facts", {})) - set(wire.members("DBInstance"))
+            if unknown:
+                raise ValueError(f"unknown members: {sorted(unknown)}")
+            with plane.changing(record):
+                record.status = data.get("status", record.status)
+                for name, item in data.get("facts", {}).items():
+                    record.facts[name] = item
+                    if item is None:
+                        del record.facts[name]
+            return self._instance(record)
 
     def _post_retire(self, data, _query):
         """RDS no longer offers a version: a restore raises it."""

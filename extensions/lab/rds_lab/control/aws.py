@@ -84,14 +84,14 @@ class Neighbours:
         key = self.find_key(region, arn)
         return key is not None and not self.key_trouble(key)
 
-    def service_key(self, region: str):
-        """The AWS managed key aws/rds; made at its first use by RDS."""
-        key = self.find_key(region, "alias/aws/rds")
+    def service_key(self, region: str, service: str = "aws/rds"):
+        """An AWS managed key; made at its first use by RDS."""
+        key = self.find_key(region, f"alias/{service}")
         if key is None:
             backend = self.kms(region)
-            key = backend.create_key(None, "ENCRYPT_DECRYPT", "SYMMETRIC_DEFAULT", "Default key that protects my RDS database volumes", None)
+            key = backend.create_key(None, "ENCRYPT_DECRYPT", "SYMMETRIC_DEFAULT", f"Default key of {service}", None)
             key.key_manager = "AWS"
-            backend.create_alias(key.id, "alias/aws/rds")
+            backend.create_alias(key.id, f"alias/{service}")
         return key
 
     # EC2

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 
-from . import checks, view
+from . import catalogue, checks, view
 from .errors import instance_state
 
 
@@ -77,12 +77,24 @@ class Backups:
         """The status of an instance that nothing is being done to."""
         return "storage-optimization" if self.clock.now() < instance.optimizing_until else "available"
 
-    def restart(self, transition, instance, seconds: float) -> None:
-        """Really restart the server: connections are cut, static parameters come into force."""
+    def server_parameters(self, instance, values: dict | None = None, retention: int | None = None) -> dict:
+        """What a server is started with: the values in force; without backups there is no binary log."""
+        result = dict(instance.in_force if values is None else values)
+        days = instance.facts["BackupRetentionPeriod"] if retention is None else retention
+        if catalogue.is_mysql_like(instance.engine) and not days:
+            result["log_bin"] = "0"
+        return result
+
+    def restart(self, transition, instance, seconds: float, retention: int | None = None) -> None:
+        """Really restart the server: connections are cut, static parameters come into force.
+
+        :param retention: the days of backups that hold from now on.
+        """
         with self.lock:
             values = self.group_values(instance)
+            started_with = self.server_parameters(instance, values, retention)
         real = self.engines.restart if instance.supported else None
-        transition.work(seconds, real, *((instance.resource_id,) if real else ()), **({"parameters": dict(values)} if real else {}))
+        transition.work(seconds, real, *((instance.resource_id,) if real else ()), **({"parameters": started_with} if real else {}))
         with self.changing(instance):
             instance.in_force = values
             if instance.parameter_status != "failed-to-apply":

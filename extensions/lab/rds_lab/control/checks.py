@@ -34,6 +34,12 @@ def ready(instance, message: str = "Database instance is not in available state.
         raise instance_state(message)
 
 
+def available(instance, message: str = "Database instance is not in available state.") -> None:
+    """The instance is available, not merely usable."""
+    if instance.busy or instance.status != "available":
+        raise instance_state(message)
+
+
 def not_settling(plane, instance) -> None:
     if plane.clock.now() < instance.settling_until:
         raise instance_state(

@@ -51,7 +51,7 @@ def create(plane, call, request):
             transition.work(
                 plane.settings.create, plane.engines.create, instance.resource_id, engine=engine, engine_version=version,
                 master_username=instance.facts["MasterUsername"], master_password=password, port=instance.port,
-                parameters=dict(instance.in_force))
+                parameters=plane.server_parameters(instance))
         else:
             transition.work(plane.settings.create)
         if now:

@@ -8,6 +8,10 @@ from __future__ import annotations
 #: Codes whose HTTP status is neither 400 nor (for *NotFound) 404.
 _STATUS = {
     "AccessDenied": 403,
+    "DBClusterEndpointNotFoundFault": 400,
+    "DBClusterEndpointQuotaExceededFault": 403,
+    "InsufficientDBClusterCapacityFault": 403,
+    "ReservedDBInstanceAlreadyExists": 404,
     "AccessDeniedException": 403,
     "DBClusterQuotaExceededFault": 403,
     "InternalFailure": 500,

@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from . import catalogue, checks, snapshots, tagging, view
-from .errors import RdsError, combination, instance_state, value
+from . import catalogue, checks, snapshots, view
+from .errors import combination, instance_state
 from .registry import operation
 
 
@@ -17,8 +17,7 @@ def _shown(plane, instance) -> dict:
 @operation("RebootDBInstance")
 def reboot(plane, call, request):
     instance = plane.instance(call.region, request["DBInstanceIdentifier"])
-    # storage-optimization is a usable state; every other one is not.
-    checks.ready(instance)
+    checks.available(instance)
     failover = request.get("ForceFailover", False)
     if failover and not instance.facts["MultiAZ"]:
         raise combination("Cannot force failover since the instance is not configured for Multi-AZ.")
@@ -54,7 +53,7 @@ def reboot(plane, call, request):
 @operation("StopDBInstance")
 def stop(plane, call, request):
     instance = plane.instance(call.region, request["DBInstanceIdentifier"])
-    checks.ready(instance, f"Instance {instance.name} is not in available state.")
+    checks.available(instance, f"Instance {instance.name} is not in available state.")
     if instance.facts.get("DBClusterIdentifier"):
         raise instance_state("A member of a DB cluster can't be stopped by itself.")
     if instance.source_id or instance.source_arn:
@@ -112,7 +111,7 @@ def begin_start(plane, instance) -> None:
         with plane.lock:
             values = plane.group_values(instance)
         real = plane.engines.start if instance.supported else None
-        transition.work(plane.settings.start, real, *((instance.resource_id,) if real else ()), **({"parameters": values} if real else {}))
+        transition.work(plane.settings.start, real, *((instance.resource_id,) if real else ()), **({"parameters": plane.server_parameters(instance, values)} if real else {}))
         with plane.changing(instance):
             instance.in_force, instance.parameter_status = dict(values), "in-sync"
             instance.facts.pop("AutomaticRestartTime", None)
@@ -128,7 +127,7 @@ def promote(plane, call, request):
     instance = plane.instance(call.region, request["DBInstanceIdentifier"])
     if not (instance.source_id or instance.source_arn):
         raise instance_state("DB Instance is not a read replica.")
-    checks.ready(instance, "DB instance is not in the available state.")
+    checks.available(instance, "DB instance is not in the available state.")
     days = checks.retention(request.get("BackupRetentionPeriod", instance.facts["BackupRetentionPeriod"] or 1))
     if request.get("PreferredBackupWindow"):
         checks.windows(request["PreferredBackupWindow"], instance.facts["PreferredMaintenanceWindow"])
@@ -139,7 +138,7 @@ def promote(plane, call, request):
         real = plane.engines.promote if instance.supported else None
         transition.work(plane.settings.promote / 2, real, *((instance.resource_id,) if real else ()))
         transition.status(instance, "rebooting")
-        plane.restart(transition, instance, plane.settings.promote / 2)
+        plane.restart(transition, instance, plane.settings.promote / 2, days)
         with plane.changing(instance):
             unlink(plane, instance)
             if request.get("PreferredBackupWindow"):
@@ -250,22 +249,3 @@ def _gone(plane, instance, drop_backups: bool) -> None:
     plane.remember_gone(instance)
     if source is not None:
         plane.publish(source)
-
-
-@operation("StartActivityStream")
-def start_activity_stream(plane, call, request):
-    raise _activity_stream(plane, call, request["ResourceArn"])
-
-
-@operation("StopActivityStream")
-def stop_activity_stream(plane, call, request):
-    raise _activity_stream(plane, call, request["ResourceArn"])
-
-
-def _activity_stream(plane, call, arn: str) -> RdsError:
-    instance = tagging.resource(plane, call.region, arn)
-    engine = getattr(instance, "engine", "")
-    if not (catalogue.is_oracle(engine) or catalogue.is_sqlserver(engine)):
-        return combination(f"Database activity streams are not supported for DB instances of engine {engine}.")
-    return value("The lab does not implement activity streams.") if not engine else RdsError(
-        "NotImplemented", "The lab does not implement activity streams.")

@@ -103,6 +103,7 @@ def _changes(plane, instance, request: dict) -> tuple:
         name = checks.identifier(new_name, "NewDBInstanceIdentifier")
         if plane.name_taken(region, name, by=instance):
             raise instance_exists()
+        checks.available(instance)
         later["DBInstanceIdentifier"] = name
     return now, later
 
@@ -327,9 +328,9 @@ class _Work:
 
             rename.run(self.plane, transition, instance, self.later["DBInstanceIdentifier"])
 
-    def _restart(self, status: str) -> None:
+    def _restart(self, status: str, retention: int | None = None) -> None:
         self.transition.status(self.instance, status)
-        self.plane.restart(self.transition, self.instance, self.settings.reboot)
+        self.plane.restart(self.transition, self.instance, self.settings.reboot, retention)
         if "Port" in self.now:
             wanted = self.now["Port"]
             port = self.plane.engines.endpoint_port(self.instance.resource_id, wanted) if self.instance.supported else wanted
@@ -456,7 +457,7 @@ class _Work:
         if "BackupRetentionPeriod" not in self.later:
             return
         days, instance = self.later["BackupRetentionPeriod"], self.instance
-        self._restart("modifying")
+        self._restart("modifying", days)
         with self.plane.changing(instance):
             instance.facts["BackupRetentionPeriod"] = days
             instance.pending_shown.pop("BackupRetentionPeriod", None)

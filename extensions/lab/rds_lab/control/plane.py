@@ -27,6 +27,7 @@ from . import (  # noqa: F401  (the operations register themselves)
     restore,
     roles,
     snapshots,
+    streams,
     subscriptions,
     tagging,
     view,
@@ -300,15 +301,20 @@ class ControlPlane(Seeding, Backups, Clusters, Parameters):
             if thread is not threading.current_thread():
                 thread.join(timeout=30)
         with self.lock:
-            for instance in self.store.instances():
-                if instance.supported and not instance.gone:
-                    with contextlib.suppress(Exception):
-                        self.engines.unpublish(instance.dns_name)
-                        self.engines.delete(instance.resource_id)
+            served = [instance for instance in self.store.instances() if instance.supported]
+            keys = [snapshot.key for region in self.store.regions.values() for snapshot in region.snapshots.values() if snapshot.supported]
             self.store = Store()
             self.faults.clear()
             self.calls.clear()
             self.neighbours.reset()
+        for instance in served:
+            with contextlib.suppress(Exception):
+                self.engines.unpublish(instance.dns_name)
+            with contextlib.suppress(Exception):
+                self.engines.delete(instance.resource_id)
+        for key in keys:
+            with contextlib.suppress(Exception):
+                self.engines.delete_snapshot(key)
 
     def close(self) -> None:
         """End all transitions; the data plane is shut down by whoever made it."""

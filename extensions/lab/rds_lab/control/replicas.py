@@ -216,7 +216,7 @@ def _script(plane, source, instance, outcome):
         if instance.supported:
             instance.port = plane.engines.endpoint_port(instance.resource_id, instance.port)
             transition.work(plane.settings.replica, plane.engines.create_replica, source.resource_id, instance.resource_id,
-                            port=instance.port, parameters=dict(instance.in_force))
+                            port=instance.port, parameters=plane.server_parameters(instance))
         else:
             transition.work(plane.settings.replica)
         if instance.source_id and source.gone:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 
-from . import catalogue, checks, storage, tagging, view
+from . import catalogue, checks, snapshots, storage, tagging, view
 from .errors import combination, instance_exists, missing, snapshot_state, value
 from .registry import operation
 from .state import Instance
@@ -210,12 +210,13 @@ def _script(plane, instance, snapshot, outcome):
             transition.work(seconds)
             end_badly(plane, instance, ending)
             return
-        if instance.supported:
-            instance.port = plane.engines.endpoint_port(instance.resource_id, instance.port)
-            transition.work(seconds, plane.engines.restore, snapshot.key, instance.resource_id, port=instance.port,
-                            parameters=dict(instance.in_force))
-        else:
-            transition.work(seconds)
+        with snapshots.reading(plane, snapshot):
+            if instance.supported:
+                instance.port = plane.engines.endpoint_port(instance.resource_id, instance.port)
+                transition.work(seconds, plane.engines.restore, snapshot.key, instance.resource_id, port=instance.port,
+                                parameters=plane.server_parameters(instance))
+            else:
+                transition.work(seconds)
         if ending:
             end_badly(plane, instance, ending)
             return

@@ -14,7 +14,7 @@ from .registry import operation
 @operation("AddRoleToDBInstance")
 def add_role(plane, call, request):
     instance = plane.instance(call.region, request["DBInstanceIdentifier"])
-    checks.ready(instance)
+    checks.available(instance)
     arn, feature = request["RoleArn"], request["FeatureName"]
     if feature not in catalogue.FEATURES:
         raise value(f"The feature name {feature} isn't supported for engine {instance.engine}.")
@@ -40,7 +40,7 @@ def add_role(plane, call, request):
 @operation("RemoveRoleFromDBInstance")
 def remove_role(plane, call, request):
     instance = plane.instance(call.region, request["DBInstanceIdentifier"])
-    checks.ready(instance)
+    checks.available(instance)
     kept = [role for role in instance.roles if (role["RoleArn"], role["FeatureName"]) != (request["RoleArn"], request["FeatureName"])]
     if len(kept) == len(instance.roles):
         raise RdsError("DBInstanceRoleNotFound", f"The role {request['RoleArn']} isn't associated with the DB instance {instance.name}.")
@@ -76,7 +76,7 @@ def master_changes(plane, instance, request: dict, now: dict) -> None:
         if managed:
             now["_unmanage"] = True
     if manage and not managed:
-        now["_manage"] = plane.neighbours.check_key(instance.region, key).arn if key else plane.neighbours.service_key(instance.region).arn
+        now["_manage"] = plane.neighbours.check_key(instance.region, key).arn if key else plane.neighbours.service_key(instance.region, "aws/secretsmanager").arn
 
 
 def master_work(plane, transition, instance, now: dict) -> None:

@@ -177,7 +177,7 @@ class Seeding(Networks):
         instance.roles = [dict(role, Status=role.get("Status", "ACTIVE")) for role in description.get("AssociatedRoles") or []]
         instance.pending_shown = dict(description.get("PendingModifiedValues") or {})
         if description.get("MasterUserSecret"):
-            key = description["MasterUserSecret"].get("KmsKeyId") or self.neighbours.service_key(region).arn
+            key = description["MasterUserSecret"].get("KmsKeyId") or self.neighbours.service_key(region, "aws/secretsmanager").arn
             arn = self.neighbours.create_secret(region, self.arn(instance), facts["MasterUsername"], instance.password, key)
             instance.secret_arn, instance.secret = arn, {"SecretArn": arn, "SecretStatus": "active", "KmsKeyId": key}
 
@@ -189,12 +189,13 @@ class Seeding(Networks):
             return
         instance.port = self.engines.endpoint_port(instance.resource_id, wanted)
         if source is not None:
-            self.engines.create_replica(source.resource_id, instance.resource_id, port=instance.port, parameters=dict(instance.in_force))
+            self.engines.create_replica(source.resource_id, instance.resource_id, port=instance.port,
+                                        parameters=self.server_parameters(instance))
         else:
             self.engines.create(
                 instance.resource_id, engine=instance.engine, engine_version=instance.facts["EngineVersion"],
                 master_username=instance.facts["MasterUsername"], master_password=instance.password, port=instance.port,
-                parameters=dict(instance.in_force))
+                parameters=self.server_parameters(instance))
         self.engines.publish(instance.resource_id, instance.dns_name)
 
     def seed_parameter_group(self, name: str, family: str, values: dict | None = None, region: str | None = None) -> str:

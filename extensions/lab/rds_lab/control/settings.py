@@ -60,7 +60,6 @@ class Settings:
     iam_propagation: float = 30.0       # a role made less than so long ago is not yet usable
     kms_grace: float = 7 * 86400.0      # from recoverable to terminal
     kms_watch: float = 30.0             # how soon RDS notices that a key was disabled
-    backup_interval: float = 86400.0
 
     # Variants of what AWS does not document
     kms_copy_fails_later: bool = False  # a bad key ends the copy as `failed` instead of refusing it

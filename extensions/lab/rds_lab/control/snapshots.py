@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 
 from . import catalogue, checks, tagging, view
@@ -31,7 +32,6 @@ def make(plane, instance, name: str, tags: dict, kind: str = "manual") -> Snapsh
     snapshot = Snapshot(instance.region, name, facts, tags)
     snapshot.held = {**copy.deepcopy(instance.facts), "OptionGroupName": instance.option_group, "Port": instance.port,
                      "DbiResourceId": instance.resource_id}
-    snapshot.held_tags = dict(instance.tags)
     snapshot.password, snapshot.supported = instance.password, instance.supported
     snapshot.began = plane.clock.now()
     snapshot.duration = plane.settings.snapshot + plane.settings.snapshot_per_gib * instance.facts["AllocatedStorage"]
@@ -126,7 +126,6 @@ def copy_snapshot(plane, call, request):
     snapshot = _copied(plane, region, source, target, tags, key, abroad, option_group)
     call.touched.append(snapshot)
     fails = bool(call.outcome and call.outcome["kind"] == "fails")
-    source.copies += 1
     plane.spawn(snapshot, "copying", _copy_script(plane, source, snapshot, fails))
     return {"DBSnapshot": view.shown(view.snapshot_view(plane, snapshot), plane.clock.now())}
 
@@ -166,6 +165,18 @@ def _copied(plane, region: str, source, target: str, tags: dict, key, abroad: bo
     return snapshot
 
 
+@contextlib.contextmanager
+def reading(plane, snapshot):
+    """The data of a snapshot stays while it is read, even when the snapshot is deleted."""
+    with plane.lock:
+        snapshot.readers += 1
+    try:
+        yield
+    finally:
+        with plane.lock:
+            snapshot.readers -= 1
+
+
 def _copy_script(plane, source, snapshot, fails: bool):
     resource_id = source.facts["DbiResourceId"]
 
@@ -179,7 +190,7 @@ def _copy_script(plane, source, snapshot, fails: bool):
         return False
 
     def run(transition):
-        try:
+        with reading(plane, source):
             plane.event(snapshot, ["notification"], f"Started copy of snapshot {source.name} from source region '{source.region}'",
                         "RDS-EVENT-0196")
             while True:
@@ -195,13 +206,11 @@ def _copy_script(plane, source, snapshot, fails: bool):
             transition.work(snapshot.duration, real, *((source.key, snapshot.key) if real else ()))
             key = snapshot.facts.get("KmsKeyId")
             locked = bool(key) and not plane.neighbours.key_usable(snapshot.region, key)
-            bad = fails or snapshot.cancelled or source.gone or locked
+            bad = fails or source.gone or locked
             with plane.changing(snapshot):
                 snapshot.status = "failed" if bad else "available"
             plane.event(snapshot, ["failure"] if bad else ["notification"],
                         f"Copy of snapshot {source.name} failed" if bad else f"Finished copy of snapshot {source.name}", "RDS-EVENT-0197")
-        finally:
-            source.copies -= 1
 
     return run
 
@@ -227,6 +236,9 @@ def remove(plane, snapshot) -> None:
     plane.event(snapshot, ["deletion"], "Deleted manual snapshot" if snapshot.facts["SnapshotType"] == "manual"
                 else "Deleted automated snapshot", "RDS-EVENT-0041")
     if snapshot.supported and snapshot.status == "available":
-        def run(_transition):
+        def run(transition):
+            while snapshot.readers:
+                transition.wait(1)
             plane.engines.delete_snapshot(snapshot.key)
+
         plane.spawn(snapshot, "deleting", run)

@@ -104,11 +104,9 @@ class Snapshot(Record):
         self.began = 0.0
         self.duration = 0.0
         self.held: dict = {}                    # what the instance was, for the restore
-        self.held_tags: dict = {}
         self.password = ""
         self.supported = False
-        self.copies = 0                         # copies that read from it
-        self.cancelled = False
+        self.readers = 0                        # copies and restores that read from it
 
 
 class Region:
