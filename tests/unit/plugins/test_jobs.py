@@ -225,6 +225,19 @@ def test_stopped_at_any_call(at, after_effect):
         assert len(made.calls) == calls
 
 
+@pytest.mark.parametrize("lag", LAG, ids=str)
+@pytest.mark.parametrize("at", range(28, CALLS_OF_A_RUN + 1))
+def test_a_cutover_that_stopped_is_gone_on_with_by_itself(at, lag):
+    """At once, with names half given: only the cutover is called again."""
+    made = region(**lag)
+    made.application("x")
+    made.crash_at, made.crash_after_effect = at, True
+    with pytest.raises(Crash):
+        Way(made, "x").everything()
+    Way(made, "x").cutover()
+    check_the_end(made)
+
+
 FAULTS = ["lost before", "lost after", "500 before", "500 after", "throttled", "InvalidDBInstanceState: RDS is configuring"]
 KINDS = [
     "AddTagsToResource",
