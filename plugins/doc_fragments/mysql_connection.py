@@ -89,19 +89,19 @@ def _option(name: str, description: str, required: bool = False) -> str:
 class ModuleDocFragment:
     """Fragments by the names of the connection options."""
 
-    CONNECTION = _REQUIREMENTS + "options:\n" + _option("connection", "The server, and how to log in to it.", required=True)
-    SOURCE_TARGET = (
+    CONNECTION: str = _REQUIREMENTS + "options:\n" + _option("connection", "The server, and how to log in to it.", required=True)
+    SOURCE_TARGET: str = (
         _REQUIREMENTS
         + "options:\n"
         + _option("source", "The server that is the model, and how to log in to it.", required=True)
         + _option("target", "The server that is compared with the source or made equal to it, and how to log in to it.", required=True)
     )
-    BASELINE = "options:\n" + _option(
+    BASELINE: str = "options:\n" + _option(
         "baseline",
         "The former primary of a replica that is being recreated (O(source) is the old replica, O(target) the new one). Accounts that come to the "
         "target by replication from its primary are then never created on the target.",
     )
-    PREDICT_FROM = "options:\n" + _option(
+    PREDICT_FROM: str = "options:\n" + _option(
         "predict_from",
         "In check mode, a server that holds the accounts with which the target will start, used while O(target) does not exist yet. "
         "Ignored outside check mode.",

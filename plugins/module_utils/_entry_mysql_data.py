@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.mysql_catalog import measure, read_catalog
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.mysql_catalog import digest_rows, measure, read_catalog
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._entry_mysql import open_server, server_dict
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import EncryptionError
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.data_checks import (
@@ -44,6 +44,7 @@ def compare_data(context) -> dict:
             context.clock,
             lambda line: context.progress(f"{target.label}: {line}"),
             params["time_budget"],
+            closer=(partial(digest_rows, source), partial(digest_rows, target)),
         )
         rows = table_rows(ours, theirs, measured)
         differences = compare_catalogs(ours, theirs)

@@ -11,13 +11,14 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 
-def measure_within(groups, measure_source, measure_target, clock, progress, time_budget: float) -> tuple[dict, int]:
+def measure_within(groups, measure_source, measure_target, clock, progress, time_budget: float, closer=None) -> tuple[dict, int]:
     """``name -> (source's, target's)`` for as many tables as the budget allows, and how many were left out.
 
     Groups come smallest first. After the first measurable group the observed speed tells whether the next one fits in.
 
     :param groups: ``(names, bytes)``.
     :param measure_source: ``names -> {name: (rows, checksum)}``; both servers work at the same time.
+    :param closer: two more such functions, slower and exact, asked for tables whose counts are equal and whose checksums are not.
     """
     measured: dict = {}
     left_out = 0
@@ -31,10 +32,21 @@ def measure_within(groups, measure_source, measure_target, clock, progress, time
             if remaining <= 0 or expected > remaining:
                 left_out += sum(len(rest) for rest, unused in groups[number:])
                 break
-            futures = [pool.submit(measure_source, names), pool.submit(measure_target, names)]
-            source, target = (future.result() for future in futures)
+            source, target = _both(pool, measure_source, measure_target, names)
+            doubtful = [name for name in names if closer and source[name] != target[name] and source[name][0] == target[name][0]]
+            if doubtful:
+                ours, theirs = _both(pool, *closer, doubtful)
+                for name in doubtful:
+                    # A closer look that a server cannot give does not take the checksum's word away.
+                    if ours[name][1] is not None and theirs[name][1] is not None:
+                        source[name], target[name] = ours[name], theirs[name]
             measured.update({name: (source[name], target[name]) for name in names})
             busy += clock.monotonic() - before
             bytes_done += size
             progress(f"{len(measured)} tables compared, {bytes_done // (1 << 20)} MiB")
     return measured, left_out
+
+
+def _both(pool, ask_source, ask_target, names) -> list[dict]:
+    futures = [pool.submit(ask_source, names), pool.submit(ask_target, names)]
+    return [future.result() for future in futures]
