@@ -140,7 +140,7 @@ class Rds:
         """Messages of an instance's events of the last minutes, newest last; empty if they cannot be read."""
         try:
             answer = self.read.describe_events(SourceIdentifier=identifier, SourceType="db-instance", Duration=minutes)
-        except self.read_errors:
+        except (BotoCoreError, ClientError, ResponseParserError):
             return []
         return [event.get("Message", "") for event in answer.get("Events", [])]
 
