@@ -11,9 +11,11 @@ cannot be had is an error and not a skip: a test that was not run proves nothing
 
 from __future__ import annotations
 
+import os
 import pathlib
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -180,6 +182,20 @@ def make_pristine(family: str, folder: pathlib.Path) -> pathlib.Path:
     return data
 
 
+def free_network() -> str:
+    """Three numbers of an address under which nobody serves databases, such as another run of these tests."""
+    for number in range(240):
+        network = f"127.77.{10 + (os.getpid() + number) % 240}"
+        with socket.socket() as one, socket.socket() as two:
+            try:
+                one.bind((f"{network}.1", 3306))
+                two.bind((f"{network}.2", 3306))
+            except OSError:
+                continue
+            return network
+    raise RuntimeError("every 127.77.x.1:3306 is in use")
+
+
 class Pair:
     """A source and a target of one family."""
 
@@ -194,12 +210,12 @@ def servers(request, tmp_path_factory):
     family = request.param
     folder = tmp_path_factory.mktemp(family, numbered=False)
     pristine = make_pristine(family, folder)
-    third = {"mariadb": 1, "mysql": 2}[family]
+    network = free_network()
     started = []
     try:
         for number in (1, 2):
             (folder / str(number)).mkdir()
-            server = RealServer(family, f"127.77.{third}.{number}", folder / str(number), pristine)
+            server = RealServer(family, f"{network}.{number}", folder / str(number), pristine)
             started.append(server)
             server.prepare()
         yield Pair(family, *started)

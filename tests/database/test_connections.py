@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 import time
 
+import pymysql
 import pytest
 
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import EncryptionError
@@ -66,14 +67,13 @@ def test_kill_ends_sessions_even_of_a_pool_that_comes_back(server, call):
 
     def pool():
         while not stop.is_set() and len(made) < 4:
-            with server.connect("app") as held:
-                made.append(1)
-                while not stop.is_set():
-                    try:
+            try:
+                with server.connect("app") as held:
+                    made.append(1)
+                    while not stop.wait(0.05):
                         held.ping(reconnect=False)
-                    except Exception:  # the session was killed
-                        break
-                    stop.wait(0.05)
+            except pymysql.err.Error:
+                continue  # the session was killed, maybe while it logged in
 
     thread = threading.Thread(target=pool)
     thread.start()
@@ -82,7 +82,7 @@ def test_kill_ends_sessions_even_of_a_pool_that_comes_back(server, call):
     finally:
         stop.set()
         thread.join()
-    assert done["quiet"] and done["changed"] and sum(row["connections"] for row in done["killed"]) == 4
+    assert done["quiet"] and done["changed"] and sum(row["connections"] for row in done["killed"]) >= 4
 
 
 def test_a_prepared_transaction_is_not_quiet(server, call):

@@ -95,25 +95,30 @@ class Stopped(Exception):
     """The process died."""
 
 
+def dying_after(statements: int):
+    """A ``Server.execute`` that works for so many statements that write."""
+    execute = Server.execute
+    done = []
+
+    def dying(self, sql, *more):
+        if sql.startswith(("CREATE ", "ALTER ", "GRANT ", "REVOKE ", "SET DEFAULT ")):
+            if len(done) == statements:
+                raise Stopped
+            done.append(sql)
+        return execute(self, sql, *more)
+
+    return dying
+
+
 def test_interrupted_after_any_statement_the_next_run_finishes(pair, call, monkeypatch):
     pair.source.run(*SHORT[pair.family])
     total = len(call(mysql_user_sync, options(pair), check=True)["statements"])
     assert total > 12
     wanted = grant_tables(pair.source)
     base = "user" if pair.family == "mysql" else "global_priv"
-    execute = Server.execute
     for stop_after in range(total):
-        left = [stop_after]
-
-        def dying(self, sql, *more, left=left):
-            if sql.startswith(("CREATE ", "ALTER ", "GRANT ", "REVOKE ", "SET DEFAULT ")):
-                if not left[0]:
-                    raise Stopped
-                left[0] -= 1
-            return execute(self, sql, *more)
-
         with monkeypatch.context() as patched:
-            patched.setattr(Server, "execute", dying)
+            patched.setattr(Server, "execute", dying_after(stop_after))
             with pytest.raises(Stopped):
                 call(mysql_user_sync, options(pair))
         # No account that was begun is open: who is not locked is complete.

@@ -40,8 +40,9 @@ def carry_out(statements, execute, is_read_only, unlock_phase: int, progress=lam
     """
     outcomes: list[Outcome] = []
     lost, too_open = set(), set()
+    tell_every = max(500, len(statements) // 10)
     for number, statement in enumerate(statements):
-        if number and number % 500 == 0:
+        if number and number % tell_every == 0:
             progress(f"{number} of {len(statements)} account statements")
         if statement.key in lost:
             outcomes.append(Outcome(statement, False, "left out, since the account could not be made"))

@@ -42,7 +42,8 @@ def test_sessions_of_server_and_platform_do_not_count():
 
 
 def test_user_and_command_decide_together():
-    look = sort_sessions([*PLATFORM, row(6, "rdsrepladmin", "Query"), row(7, "cdc", "Binlog Dump"), row(8, "ours", "Binlog Dump")], 5, replication_users=("ours",))
+    rows = [*PLATFORM, row(6, "rdsrepladmin", "Query"), row(7, "cdc", "Binlog Dump"), row(8, "ours", "Binlog Dump")]
+    look = sort_sessions(rows, 5, replication_users=("ours",))
     assert [session.id for session in look.clients] == [6]
     assert [session.id for session in look.log_readers] == [7]
     assert "cdc@10.0.0.5" in reader_warnings(look)[0]
