@@ -52,15 +52,15 @@ def accepted_parameters(client, operation_name: str) -> frozenset[str]:
 
 
 def key_description(kms_client, key_id: str) -> dict:
-    """The ``KeyMetadata`` of a KMS key given by id, ARN or alias.
+    """The ``KeyMetadata`` of a KMS key given by id, ARN or alias, with which RDS can encrypt in the client's region.
 
-    :raises EncryptionError: when there is no such key in the region, or it may not be read.
+    :raises EncryptionError: when there is no such key in the region, it may not be read, or it is of no use.
     """
+    region = kms_client.meta.region_name
     try:
-        return kms_client.describe_key(KeyId=key_id)["KeyMetadata"]
+        key = kms_client.describe_key(KeyId=key_id)["KeyMetadata"]
     except ClientError as e:
         code = e.response.get("Error", {}).get("Code", "")
-        region = kms_client.meta.region_name
         if code in ("NotFoundException", "InvalidArnException", "ValidationException"):
             raise EncryptionError(
                 f"KMS knows no key {key_id} in {region} ({code}).",
@@ -72,3 +72,19 @@ def key_description(kms_client, key_id: str) -> dict:
                 next_step="Allow kms:DescribeKey on it, in the key policy as well when the key is another account's.",
             ) from e
         raise
+    problem = _key_problem(key, region)
+    if problem:
+        raise EncryptionError(f"The key {key_id} {problem}.", next_step=f"Give an enabled symmetric key of {region}, or make this one usable.")
+    return key
+
+
+def _key_problem(key: dict, region: str) -> str | None:
+    """Why RDS cannot encrypt with a key (RDS guide: Encrypting resources; KMS guide: Key states), or None."""
+    home = key["Arn"].split(":")[3]
+    if home != region:
+        return f"is a key of {home}, the instances are in {region}: RDS takes only keys of its own region"
+    if key.get("KeyState", "Enabled") != "Enabled":
+        return f"is {key['KeyState']}: it must be Enabled"
+    if key.get("KeySpec", "SYMMETRIC_DEFAULT") != "SYMMETRIC_DEFAULT" or key.get("KeyUsage", "ENCRYPT_DECRYPT") != "ENCRYPT_DECRYPT":
+        return f"is a {key.get('KeySpec')} key for {key.get('KeyUsage')}: RDS takes only symmetric keys that encrypt and decrypt"
+    return None
