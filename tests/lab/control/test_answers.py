@@ -59,7 +59,8 @@ def test_filters_and_misses(lab, refused):
     assert filtered("dbi-resource-id", resource_id) == ["prod-one"]
     assert filtered("db-instance-id", "pg", "none", "arn:aws:rds:us-east-1:123456789012:db:prod-one") == ["pg", "prod-one"]
     assert filtered("engine", "postgres") == ["pg"]
-    assert filtered("dbi-resource-id", "db-NONE") == [] and filtered("db-instance-id", "none") == [] and filtered("db-cluster-id", "c") == []
+    for name, text in (("dbi-resource-id", "db-NONE"), ("db-instance-id", "none"), ("db-cluster-id", "c")):
+        assert filtered(name, text) == []
     with refused("DBInstanceNotFound", "DBInstance none not found.", status=404):
         found(DBInstanceIdentifier="none")
     with refused("InvalidParameterValue", "Unrecognized filter name: colour"):
@@ -154,7 +155,8 @@ def test_tags_of_a_snapshot_and_of_a_group(lab):
     lab.seed()
     arn = lab.snapshot(Tags=[{"Key": "a", "Value": "b"}])["DBSnapshotArn"]
     assert tags(lab, arn) == {"a": "b"}
-    lab.rds.create_db_parameter_group(DBParameterGroupName="g", DBParameterGroupFamily="mysql8.0", Description="d", Tags=[{"Key": "c", "Value": "d"}])
+    lab.rds.create_db_parameter_group(DBParameterGroupName="g", DBParameterGroupFamily="mysql8.0", Description="d",
+                                      Tags=[{"Key": "c", "Value": "d"}])
     assert tags(lab, "arn:aws:rds:us-east-1:123456789012:pg:g") == {"c": "d"}
 
 
@@ -195,7 +197,8 @@ def test_captured_fleet(lab):
     assert shop["MonitoringRoleArn"] == "arn:aws:iam::123456789012:role/service-role/rds-monitoring"
     ec2 = lab.client("ec2")
     assert ec2.describe_security_groups(GroupIds=["sg-0123456789abcdef0"])["SecurityGroups"][0]["VpcId"] == shop["DBSubnetGroup"]["VpcId"]
-    assert {subnet["VpcId"] for subnet in ec2.describe_subnets(SubnetIds=["subnet-0aaa", "subnet-0bbb"])["Subnets"]} == {"vpc-0a1b2c3d4e5f60718"}
+    subnets = ec2.describe_subnets(SubnetIds=["subnet-0aaa", "subnet-0bbb"])["Subnets"]
+    assert {subnet["VpcId"] for subnet in subnets} == {"vpc-0a1b2c3d4e5f60718"}
     assert lab.client("kms").describe_key(KeyId=shop["PerformanceInsightsKMSKeyId"])["KeyMetadata"]["KeyState"] == "Enabled"
     assert lab.client("iam").get_role(RoleName="rds-monitoring")["Role"]["Arn"] == shop["MonitoringRoleArn"]
     assert shop["MasterUserSecret"]["SecretArn"].startswith("arn:aws:secretsmanager:us-east-1:123456789012:secret:rds!db-")
@@ -265,8 +268,8 @@ def test_engine_versions_and_orderable_options(lab):
     found = lab.rds.describe_db_engine_versions(Engine="mysql", EngineVersion="8.0.42")["DBEngineVersions"]
     assert [entry["DBParameterGroupFamily"] for entry in found] == ["mysql8.0"]
     assert "8.4.7" in [target["EngineVersion"] for target in found[0]["ValidUpgradeTarget"]]
-    for name, encrypts in (("db.m6g.large", True), ("db.m1.small", False), ("db.m2.xlarge", False), ("db.t1.micro", False), ("db.t2.micro", False),
-                           ("db.t2.small", True)):
+    for name, encrypts in (("db.m6g.large", True), ("db.m1.small", False), ("db.m2.xlarge", False), ("db.t1.micro", False),
+                           ("db.t2.micro", False), ("db.t2.small", True)):
         options = lab.rds.describe_orderable_db_instance_options(Engine="mysql", EngineVersion="8.0.42", DBInstanceClass=name)
         assert {entry["SupportsStorageEncryption"] for entry in options["OrderableDBInstanceOptions"]} == {encrypts}
 

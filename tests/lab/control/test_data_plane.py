@@ -130,7 +130,7 @@ def engines(lab):
 
 
 def test_null_engines_have_the_whole_interface():
-    for name, method in inspect.getmembers(RecordingEngines, inspect.isfunction):
+    for name, _method in inspect.getmembers(RecordingEngines, inspect.isfunction):
         if not name.startswith("_"):
             assert list(inspect.signature(getattr(NullEngines, name)).parameters)[:1] == ["self"]
 

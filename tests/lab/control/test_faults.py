@@ -34,7 +34,8 @@ def test_refusals_befall_the_given_number_of_calls(lab, refused, kind, code, sta
 def test_error_of_choice_with_match_and_skip(lab, refused):
     lab.seed()
     lab.seed("other")
-    fault(lab, "ModifyDBInstance", "error", code="AccessDenied", message="no", http_status=403, match={"DBInstanceIdentifier": "prod-*"}, skip=1)
+    fault(lab, "ModifyDBInstance", "error", code="AccessDenied", message="no", http_status=403, skip=1,
+          match={"DBInstanceIdentifier": "prod-*"})
     lab.modify("other", CopyTagsToSnapshot=True)
     lab.modify(CopyTagsToSnapshot=True)
     with refused("AccessDenied", "no", status=403):
@@ -130,7 +131,8 @@ def test_restore_that_ends_badly(lab, refused, status):
     assert target["DBInstanceStatus"] == status
     lab.advance(7200)
     assert lab.status("new-prod-one") == status
-    events = lab.rds.describe_events(SourceType="db-instance", SourceIdentifier="new-prod-one", Duration=600, EventCategories=["failure"])["Events"]
+    events = lab.rds.describe_events(
+        SourceType="db-instance", SourceIdentifier="new-prod-one", Duration=600, EventCategories=["failure"])["Events"]
     assert len(events) == 1
     with refused("InvalidDBInstanceState"):
         lab.rds.modify_db_instance(DBInstanceIdentifier="new-prod-one", CopyTagsToSnapshot=True)

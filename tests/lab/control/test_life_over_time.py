@@ -49,7 +49,8 @@ def test_snapshot_duration_depends_on_size(lab):
 
 def test_modify_shows_available_then_modifying_then_available(lab):
     lab.seed()
-    answer = lab.rds.modify_db_instance(DBInstanceIdentifier="prod-one", DBInstanceClass="db.r6g.large", ApplyImmediately=True)["DBInstance"]
+    answer = lab.rds.modify_db_instance(
+        DBInstanceIdentifier="prod-one", DBInstanceClass="db.r6g.large", ApplyImmediately=True)["DBInstance"]
     assert answer["DBInstanceStatus"] == "available"
     assert answer["DBInstanceClass"] == "db.m6g.large"
     assert answer["PendingModifiedValues"] == {"DBInstanceClass": "db.r6g.large"}

@@ -212,7 +212,8 @@ def test_log_exports_are_a_delta(lab, refused):
         lab.modify(CloudwatchLogsExportConfiguration={"EnableLogTypes": ["postgresql"]})
     change = {"EnableLogTypes": ["slowquery", "error"], "DisableLogTypes": ["audit"]}
     answer = lab.rds.modify_db_instance(DBInstanceIdentifier="prod-one", CloudwatchLogsExportConfiguration=change)["DBInstance"]
-    assert answer["PendingModifiedValues"]["PendingCloudwatchLogsExports"] == {"LogTypesToEnable": ["slowquery"], "LogTypesToDisable": ["audit"]}
+    assert answer["PendingModifiedValues"]["PendingCloudwatchLogsExports"] == {
+        "LogTypesToEnable": ["slowquery"], "LogTypesToDisable": ["audit"]}
     lab.advance(25)
     assert lab.status("prod-one") == "configuring-log-exports"
     lab.finish()
@@ -309,7 +310,8 @@ def test_domain(lab, refused):
         lab.modify(Domain="d-0123456789")
     with refused("DomainNotFoundFault", status=404):
         lab.modify(Domain="nowhere", DomainIAMRoleName="rds-directory")
-    lab.rds.modify_db_instance(DBInstanceIdentifier="prod-one", Domain="d-0123456789", DomainIAMRoleName="rds-directory", ApplyImmediately=True)
+    lab.rds.modify_db_instance(DBInstanceIdentifier="prod-one", Domain="d-0123456789", DomainIAMRoleName="rds-directory",
+                               ApplyImmediately=True)
     lab.advance(60)
     assert lab.describe("prod-one")["DomainMemberships"][0]["Status"] == "pending-join"
     lab.finish()

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 
 def rename(lab, name: str, new: str, **members):
-    return lab.rds.modify_db_instance(DBInstanceIdentifier=name, NewDBInstanceIdentifier=new, ApplyImmediately=True, **members)["DBInstance"]
+    return lab.rds.modify_db_instance(
+        DBInstanceIdentifier=name, NewDBInstanceIdentifier=new, ApplyImmediately=True, **members)["DBInstance"]
 
 
 def both(lab) -> tuple:

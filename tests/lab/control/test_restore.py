@@ -197,8 +197,7 @@ def test_refusals(lab, source, refused):
         ("InvalidParameterCombination", {"Engine": "postgres"}),
     ]
     for code, members in cases:
-        with refused(code, status=404 if code == "DBParameterGroupNotFound" or code.endswith("NotFoundFault") or code == "CertificateNotFound"
-                     else 400):
+        with refused(code, status=404 if code.endswith(("NotFound", "NotFoundFault")) else 400):
             lab.rds.restore_db_instance_from_db_snapshot(DBInstanceIdentifier="new-prod-one", DBSnapshotIdentifier="snap", **members)
     assert lab.rds.describe_db_instances()["DBInstances"][0]["DBInstanceIdentifier"] == "prod-one"
 

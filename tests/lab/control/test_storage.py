@@ -54,7 +54,8 @@ def test_types_of_a_restore(lab, refused):
     assert "Iops" not in lab.describe("d")
     assert lab.restore("e", StorageType="standard")["StorageType"] == "standard"
     for members in ({"StorageType": "gp2", "Iops": 1000}, {"StorageType": "standard", "Iops": 1000}, {"StorageType": "io1", "Iops": 0},
-                    {"StorageType": "io1", "Iops": 999}, {"StorageType": "io1", "Iops": 5001}, {"StorageType": "gp2", "StorageThroughput": 500}):
+                    {"StorageType": "io1", "Iops": 999}, {"StorageType": "io1", "Iops": 5001},
+                    {"StorageType": "gp2", "StorageThroughput": 500}):
         with refused("InvalidParameterCombination"):
             lab.restore("x", **members)
     with refused("InvalidParameterValue"):

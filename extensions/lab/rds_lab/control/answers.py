@@ -13,8 +13,9 @@ from .errors import RdsError
 from .registry import operation
 
 _CLASSES = (
-    "db.t2.micro", "db.t2.small", "db.t2.medium", "db.m1.small", "db.m2.xlarge", "db.t1.micro", "db.t3.micro", "db.t3.small", "db.t3.medium",
-    "db.t3.large", "db.t4g.micro", "db.t4g.small", "db.t4g.medium", "db.t4g.large", "db.m5.large", "db.m5.xlarge", "db.m5.2xlarge",
+    "db.t2.micro", "db.t2.small", "db.t2.medium", "db.m1.small", "db.m2.xlarge", "db.t1.micro", "db.t3.micro", "db.t3.small",
+    "db.t3.medium", "db.t3.large", "db.t4g.micro",
+    "db.t4g.small", "db.t4g.medium", "db.t4g.large", "db.m5.large", "db.m5.xlarge", "db.m5.2xlarge",
     "db.m6g.large", "db.m6g.xlarge", "db.m6g.2xlarge", "db.m6i.large", "db.m6i.xlarge", "db.m7g.large", "db.m7g.xlarge", "db.m7g.2xlarge",
     "db.r5.large", "db.r5.xlarge", "db.r6g.large", "db.r6g.xlarge", "db.r6g.2xlarge", "db.r6i.large", "db.r6i.xlarge", "db.r7g.large",
     "db.r7g.xlarge", "db.r7g.2xlarge", "db.x2g.large",
@@ -91,8 +92,9 @@ def orderable(plane, call, request):
     entries = [
         _option(plane, call.region, engine, version, name, kind) for name in classes for version in versions for kind in kinds
     ]
-    shown, marker = page(request, entries, lambda entry: f"{entry['DBInstanceClass']} {entry['EngineVersion']} {entry['StorageType']}", 20, 10000
-                         if "MaxRecords" not in request else 100)
+    most = 100 if "MaxRecords" in request else 10000
+    shown, marker = page(
+        request, entries, lambda entry: f"{entry['DBInstanceClass']} {entry['EngineVersion']} {entry['StorageType']}", 20, most)
     return {"OrderableDBInstanceOptions": shown, "Marker": marker}
 
 
@@ -180,12 +182,13 @@ def account_attributes(plane, call, _request):
     living = [instance for instance in state.instances.values() if not instance.gone]
     custom_groups = [name for name in state.parameter_groups if not name.startswith("default.")]
     custom_options = [name for name in state.option_groups if not name.startswith("default:")]
+    manual = [snapshot for snapshot in state.snapshots.values() if snapshot.facts["SnapshotType"] == "manual"]
+    replicas = max((len(plane.store.replicas(instance)) for instance in living), default=0)
     quotas = {
         "DBInstances": (len(living), settings.instances),
         "AllocatedStorage": (sum(instance.facts["AllocatedStorage"] for instance in living), settings.allocated_storage),
-        "ManualSnapshots": (
-            len([snapshot for snapshot in state.snapshots.values() if snapshot.facts["SnapshotType"] == "manual"]), settings.manual_snapshots),
-        "ReadReplicasPerMaster": (max((len(plane.store.replicas(instance)) for instance in living), default=0), settings.replicas_per_source),
+        "ManualSnapshots": (len(manual), settings.manual_snapshots),
+        "ReadReplicasPerMaster": (replicas, settings.replicas_per_source),
         "DBParameterGroups": (len(custom_groups), settings.parameter_groups),
         "OptionGroups": (len(custom_options), settings.option_groups),
         "DBSubnetGroups": (len(state.subnet_groups), settings.subnet_groups),

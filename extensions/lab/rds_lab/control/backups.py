@@ -30,8 +30,7 @@ class Backups:
             if snapshot:
                 snapshot.duration = seconds
                 self.publish(snapshot)
-        real = self.engines.snapshot if snapshot and instance.supported else None
-        transition.work(seconds, real, *((instance.resource_id, snapshot.key) if real else ()))
+        transition.serve(seconds, instance.supported and snapshot is not None, "snapshot", instance.resource_id, snapshot and snapshot.key)
         with self.changing(instance, *([snapshot] if snapshot else [])):
             if snapshot:
                 snapshot.status = "available"
@@ -93,8 +92,7 @@ class Backups:
         with self.lock:
             values = self.group_values(instance)
             started_with = self.server_parameters(instance, values, retention)
-        real = self.engines.restart if instance.supported else None
-        transition.work(seconds, real, *((instance.resource_id,) if real else ()), **({"parameters": started_with} if real else {}))
+        transition.serve(seconds, instance.supported, "restart", instance.resource_id, parameters=started_with)
         with self.changing(instance):
             instance.in_force = values
             if instance.parameter_status != "failed-to-apply":

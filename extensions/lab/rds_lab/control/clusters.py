@@ -26,7 +26,8 @@ def describe(plane, call, request):
         member = members.get(filter_name)
         found = [cluster for cluster in found if member and cluster.get(member, "").lower() in [short(text) for text in texts]]
     shown, marker = page(request, found, lambda cluster: cluster["DBClusterIdentifier"])
-    return {"DBClusters": [{name: item for name, item in cluster.items() if not name.startswith("_")} for cluster in shown], "Marker": marker}
+    entries = [{name: item for name, item in cluster.items() if not name.startswith("_")} for cluster in shown]
+    return {"DBClusters": entries, "Marker": marker}
 
 
 @operation("DescribeDBClusterEndpoints")

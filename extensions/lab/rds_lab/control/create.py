@@ -48,12 +48,10 @@ def create(plane, call, request):
             instance.in_force = plane.group_values(instance)
         if instance.supported:
             instance.port = plane.engines.endpoint_port(instance.resource_id, instance.port)
-            transition.work(
-                plane.settings.create, plane.engines.create, instance.resource_id, engine=engine, engine_version=version,
-                master_username=instance.facts["MasterUsername"], master_password=password, port=instance.port,
-                parameters=plane.server_parameters(instance))
-        else:
-            transition.work(plane.settings.create)
+        transition.serve(
+            plane.settings.create, instance.supported, "create", instance.resource_id, engine=engine, engine_version=version,
+            master_username=instance.facts["MasterUsername"], master_password=password, port=instance.port,
+            parameters=plane.server_parameters(instance))
         if now:
             from . import roles
 

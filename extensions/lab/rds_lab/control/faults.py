@@ -17,7 +17,8 @@ REFUSALS = {
     "throttle": ("Throttling", "Rate exceeded", 400),
     "http_500": ("InternalFailure", "An internal error has occurred. Please try your query again at a later time.", 500),
     "http_503": ("ServiceUnavailable", "The request has failed due to a temporary failure of the server.", 503),
-    "capacity": ("InsufficientDBInstanceCapacity", "The requested DB instance class is not available in the requested Availability Zone.", 400),
+    "capacity": (
+        "InsufficientDBInstanceCapacity", "The requested DB instance class is not available in the requested Availability Zone.", 400),
     "error": (None, "A fault of the lab", 400),
 }
 QUOTAS = {

@@ -42,7 +42,8 @@ def describe_option_groups(plane, call, request):
     else:
         found = [
             group for group in groups.values()
-            if request.get("EngineName") in (None, group["EngineName"]) and request.get("MajorEngineVersion") in (None, group["MajorEngineVersion"])
+            if request.get("EngineName") in (None, group["EngineName"])
+            and request.get("MajorEngineVersion") in (None, group["MajorEngineVersion"])
         ]
     entries, marker = page(request, found, lambda group: group["OptionGroupName"])
     return {"OptionGroupsList": [_option_group(plane, call.region, group) for group in entries], "Marker": marker}
@@ -94,6 +95,7 @@ def delete_subnet_group(plane, call, request):
     if name not in state.subnet_groups:
         raise RdsError("DBSubnetGroupNotFoundFault", f"DB subnet group '{name}' does not exist.")
     if any(instance.subnet_group == name for instance in state.instances.values()):
-        raise RdsError("InvalidDBSubnetGroupStateFault", "Cannot delete the subnet group because at least one database instance is using it.")
+        raise RdsError("InvalidDBSubnetGroupStateFault",
+                       "Cannot delete the subnet group because at least one database instance is using it.")
     del state.subnet_groups[name]
     return {}

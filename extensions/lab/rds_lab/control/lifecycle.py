@@ -42,7 +42,8 @@ def reboot(plane, call, request):
         with plane.changing(instance):
             facts = instance.facts
             if facts["MultiAZ"]:
-                facts["AvailabilityZone"], facts["SecondaryAvailabilityZone"] = facts["SecondaryAvailabilityZone"], facts["AvailabilityZone"]
+                primary, standby = facts["AvailabilityZone"], facts["SecondaryAvailabilityZone"]
+                facts["AvailabilityZone"], facts["SecondaryAvailabilityZone"] = standby, primary
 
     answer = _shown(plane, instance)
     answer["DBInstance"]["DBInstanceStatus"] = "rebooting"
@@ -73,8 +74,7 @@ def stop(plane, call, request):
         transition.status(instance, "stopping")
         if snapshot:
             snapshots.write(plane, transition, instance, snapshot)
-        real = plane.engines.stop if instance.supported else None
-        transition.work(plane.settings.stop, real, *((instance.resource_id,) if real else ()))
+        transition.serve(plane.settings.stop, instance.supported, "stop", instance.resource_id)
         with plane.changing(instance):
             instance.status, instance.busy = "stopped", ""
             instance.stopped_since = plane.clock.now()
@@ -93,7 +93,8 @@ def stop(plane, call, request):
 def start(plane, call, request):
     instance = plane.instance(call.region, request["DBInstanceIdentifier"])
     if instance.busy or instance.status not in ("stopped", "inaccessible-encryption-credentials-recoverable"):
-        raise instance_state(f"Instance {instance.name} is not stopped or inaccessible-encryption-credentials-recoverable, it cannot be started.")
+        raise instance_state(f"Instance {instance.name} is not stopped or inaccessible-encryption-credentials-recoverable, "
+                             "it cannot be started.")
     if instance.facts["StorageEncrypted"]:
         plane.neighbours.check_key(call.region, instance.facts["KmsKeyId"])
     answer = _shown(plane, instance)
@@ -110,8 +111,8 @@ def begin_start(plane, instance) -> None:
         transition.status(instance, "starting")
         with plane.lock:
             values = plane.group_values(instance)
-        real = plane.engines.start if instance.supported else None
-        transition.work(plane.settings.start, real, *((instance.resource_id,) if real else ()), **({"parameters": plane.server_parameters(instance, values)} if real else {}))
+        transition.serve(plane.settings.start, instance.supported, "start", instance.resource_id,
+                         parameters=plane.server_parameters(instance, values))
         with plane.changing(instance):
             instance.in_force, instance.parameter_status = dict(values), "in-sync"
             instance.facts.pop("AutomaticRestartTime", None)
@@ -135,8 +136,7 @@ def promote(plane, call, request):
     def run(transition):
         transition.wait(plane.settings.accept)
         transition.status(instance, "modifying")
-        real = plane.engines.promote if instance.supported else None
-        transition.work(plane.settings.promote / 2, real, *((instance.resource_id,) if real else ()))
+        transition.serve(plane.settings.promote / 2, instance.supported, "promote", instance.resource_id)
         transition.status(instance, "rebooting")
         plane.restart(transition, instance, plane.settings.promote / 2, days)
         with plane.changing(instance):
@@ -204,8 +204,7 @@ def delete(plane, call, request):
             snapshots.write(plane, transition, instance, snapshot)
         if instance.supported:
             plane.engines.unpublish(instance.dns_name)
-        real = plane.engines.delete if instance.supported else None
-        transition.work(plane.settings.delete, real, *((instance.resource_id,) if real else ()))
+        transition.serve(plane.settings.delete, instance.supported, "delete", instance.resource_id)
         with plane.lock:
             _gone(plane, instance, request.get("DeleteAutomatedBackups", True))
 

@@ -25,7 +25,8 @@ def _files(plane, instance) -> dict:
     name = instance.name
     lines = [
         f"{event['Date']:%Y-%m-%d %H:%M:%S} UTC [Note] {event['Message']}"
-        for event in plane.store.region(instance.region).events if event["SourceIdentifier"] == name and event["SourceType"] == "db-instance"
+        for event in plane.store.region(instance.region).events
+        if event["SourceIdentifier"] == name and event["SourceType"] == "db-instance"
     ]
     text = "\n".join(lines) + "\n" if lines else ""
     names = _FILES.get(instance.engine, tuple(f"{log}/{log}.log" for log in catalogue.facts(instance.engine).logs))

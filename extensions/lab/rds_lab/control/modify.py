@@ -25,8 +25,8 @@ _SHOWN = {
 }
 _STORAGE = ("AllocatedStorage", "StorageType", "Iops", "StorageThroughput")
 #: Parameters that the cluster of a member governs.
-_OF_CLUSTER = ("BackupRetentionPeriod", "AllocatedStorage", "StorageType", "Iops", "PreferredBackupWindow", "MultiAZ", "VpcSecurityGroupIds",
-               "MasterUserPassword", "EnableIAMDatabaseAuthentication", "DBSubnetGroupName", "OptionGroupName")
+_OF_CLUSTER = ("BackupRetentionPeriod", "AllocatedStorage", "StorageType", "Iops", "PreferredBackupWindow", "MultiAZ",
+               "VpcSecurityGroupIds", "MasterUserPassword", "EnableIAMDatabaseAuthentication", "DBSubnetGroupName", "OptionGroupName")
 
 
 @operation("ModifyDBInstance")
@@ -237,7 +237,8 @@ def _move(plane, instance, request: dict) -> dict:
     if groups[name]["VpcId"] == groups[instance.subnet_group]["VpcId"]:
         raise RdsError("InvalidVPCNetworkStateFault",
                        f"You cannot move DB instance {instance.name} to subnet group {name}. The specified DB subnet group and DB "
-                       "instance are in the same VPC. Choose a DB subnet group in different VPC than the specified DB instance and try again.")
+                       "instance are in the same VPC. Choose a DB subnet group in different VPC than the specified DB instance and "
+                       "try again.")
     return {"DBSubnetGroupName": name, "_security_groups": security}
 
 
@@ -365,8 +366,8 @@ class _Work:
         instance, plane = self.instance, self.plane
         with plane.lock:
             dynamic = plane.dynamic_values(instance)
-        real = plane.engines.apply_dynamic if instance.supported and dynamic else None
-        self.transition.work(self.settings.parameters_apply, real, *((instance.resource_id, dynamic) if real else ()))
+        self.transition.serve(
+            self.settings.parameters_apply, instance.supported and bool(dynamic), "apply_dynamic", instance.resource_id, dynamic)
         with plane.changing(instance):
             instance.in_force.update(dynamic)
             instance.parameter_status = "pending-reboot"

@@ -24,7 +24,8 @@ def apply_type(group: dict, name: str) -> str:
 
 
 def users(plane, region: str, name: str) -> list:
-    return [instance for instance in plane.store.region(region).instances.values() if instance.parameter_group == name and not instance.gone]
+    instances = plane.store.region(region).instances.values()
+    return [instance for instance in instances if instance.parameter_group == name and not instance.gone]
 
 
 class Parameters:
@@ -52,8 +53,8 @@ class Parameters:
                 values = self.dynamic_values(instance)
                 running = instance.status not in ("stopped", "stopping", "creating")
                 removed = [name for name in instance.in_force if name not in self.group_values(instance)]
-            real = self.engines.apply_dynamic if dynamic and instance.supported and running else None
-            transition.work(self.settings.parameters_apply, real, *((instance.resource_id, values) if real else ()))
+            transition.serve(self.settings.parameters_apply, dynamic and instance.supported and running, "apply_dynamic",
+                             instance.resource_id, values)
             with self.changing(instance):
                 if dynamic and running:
                     instance.in_force.update(values)

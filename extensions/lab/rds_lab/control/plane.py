@@ -342,9 +342,13 @@ class Transition:
     def work(self, seconds: float, function=None, *args, **kwargs):
         """Do real work; over only when both the work and the virtual time are done."""
         began = self.plane.clock.now()
-        result = function(*args, **kwargs) if function is not None else None
+        result = None if function is None else function(*args, **kwargs)
         self.plane.clock.wait_until(began + seconds, self.generation)
         return result
+
+    def serve(self, seconds: float, supported: bool, method: str, *args, **kwargs):
+        """Like work(), by a method of the data plane where a real server stands behind the record; else only time passes."""
+        return self.work(seconds, getattr(self.plane.engines, method) if supported else None, *args, **kwargs)
 
     def status(self, record, status: str) -> None:
         with self.plane.changing(record):

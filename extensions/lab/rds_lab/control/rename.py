@@ -44,9 +44,9 @@ def run(plane, transition, instance, new_name: str) -> None:
                     plane.publish(snapshot)
         if instance.resource_id in state.automated_backups:
             state.automated_backups[instance.resource_id].update(DBInstanceIdentifier=new_name, DBInstanceArn=plane.arn(instance))
-        for cluster in state.clusters.values():
-            for member in cluster.get("DBClusterMembers", []):
-                if member["DBInstanceIdentifier"] == old_name and instance.facts.get("DBClusterIdentifier") == cluster["DBClusterIdentifier"]:
-                    member["DBInstanceIdentifier"] = new_name
+        cluster = state.clusters.get(instance.facts.get("DBClusterIdentifier"), {})
+        for member in cluster.get("DBClusterMembers", []):
+            if member["DBInstanceIdentifier"] == old_name:
+                member["DBInstanceIdentifier"] = new_name
         plane.publish_family(instance)
     plane.event(instance, ["availability"], "DB instance restarted", "RDS-EVENT-0006")

@@ -69,7 +69,8 @@ def _check_source(plane, source) -> None:
     if source.first_backup is None:
         raise instance_state("Automated backups are not enabled for this database instance: its first backup has not finished.")
     if source.secret is not None and not catalogue.is_sqlserver(engine):
-        raise combination("Creating a read replica of a DB instance whose master password is managed in AWS Secrets Manager isn't supported.")
+        raise combination("Creating a read replica of a DB instance whose master password is managed in AWS Secrets Manager "
+                          "isn't supported.")
     level = levels_above(plane, source)
     chained = engine != "postgres" or catalogue.version_key(facts["EngineVersion"]) >= (14, 1)
     if level and (level >= known.levels or not chained):
@@ -215,10 +216,8 @@ def _script(plane, source, instance, outcome):
             return
         if instance.supported:
             instance.port = plane.engines.endpoint_port(instance.resource_id, instance.port)
-            transition.work(plane.settings.replica, plane.engines.create_replica, source.resource_id, instance.resource_id,
-                            port=instance.port, parameters=plane.server_parameters(instance))
-        else:
-            transition.work(plane.settings.replica)
+        transition.serve(plane.settings.replica, instance.supported, "create_replica", source.resource_id, instance.resource_id,
+                         port=instance.port, parameters=plane.server_parameters(instance))
         if instance.source_id and source.gone:
             raise RuntimeError("the source was deleted while the replica was made")
         restore.settle(plane, transition, instance)

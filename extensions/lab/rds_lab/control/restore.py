@@ -173,7 +173,8 @@ def optional(plane, region: str, engine: str, version: str, request: dict, facts
 
 def zones(plane, region: str, subnet_group: str, zone: str | None, multi_az: bool) -> dict:
     """The zone, and the standby's, that RDS chooses among the subnet group's."""
-    covered = sorted({subnet["SubnetAvailabilityZone"]["Name"] for subnet in plane.store.region(region).subnet_groups[subnet_group]["Subnets"]})
+    subnets = plane.store.region(region).subnet_groups[subnet_group]["Subnets"]
+    covered = sorted({subnet["SubnetAvailabilityZone"]["Name"] for subnet in subnets})
     chosen = zone or plane.random.choice(covered)
     result = {"AvailabilityZone": chosen}
     if multi_az:
@@ -213,10 +214,8 @@ def _script(plane, instance, snapshot, outcome):
         with snapshots.reading(plane, snapshot):
             if instance.supported:
                 instance.port = plane.engines.endpoint_port(instance.resource_id, instance.port)
-                transition.work(seconds, plane.engines.restore, snapshot.key, instance.resource_id, port=instance.port,
-                                parameters=plane.server_parameters(instance))
-            else:
-                transition.work(seconds)
+            transition.serve(seconds, instance.supported, "restore", snapshot.key, instance.resource_id, port=instance.port,
+                             parameters=plane.server_parameters(instance))
         if ending:
             end_badly(plane, instance, ending)
             return

@@ -76,7 +76,8 @@ def master_changes(plane, instance, request: dict, now: dict) -> None:
         if managed:
             now["_unmanage"] = True
     if manage and not managed:
-        now["_manage"] = plane.neighbours.check_key(instance.region, key).arn if key else plane.neighbours.service_key(instance.region, "aws/secretsmanager").arn
+        keys, region = plane.neighbours, instance.region
+        now["_manage"] = (keys.check_key(region, key) if key else keys.service_key(region, "aws/secretsmanager")).arn
 
 
 def master_work(plane, transition, instance, now: dict) -> None:
@@ -118,7 +119,6 @@ def master_work(plane, transition, instance, now: dict) -> None:
 
 
 def _set_password(plane, transition, instance, seconds: float, username: str, password: str) -> None:
-    real = plane.engines.set_master_password if instance.supported else None
-    transition.work(seconds, real, *((instance.resource_id, username, password) if real else ()))
+    transition.serve(seconds, instance.supported, "set_master_password", instance.resource_id, username, password)
     with plane.lock:
         instance.password = password

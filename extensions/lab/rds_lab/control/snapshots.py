@@ -44,8 +44,7 @@ def write(plane, transition, instance, snapshot, fails: bool = False) -> None:
     """Fill a snapshot that was made; in the thread of a transition."""
     plane.event(snapshot, ["creation"], "Creating manual snapshot" if snapshot.facts["SnapshotType"] == "manual"
                 else "Creating automated snapshot", "RDS-EVENT-0040")
-    work = plane.engines.snapshot if instance.supported and not fails else None
-    transition.work(snapshot.duration, work, *((instance.resource_id, snapshot.key) if work else ()))
+    transition.serve(snapshot.duration, instance.supported and not fails, "snapshot", instance.resource_id, snapshot.key)
     with plane.changing(snapshot):
         snapshot.status = "failed" if fails else "available"
     plane.event(snapshot, ["failure"] if fails else ["creation"],
@@ -202,8 +201,7 @@ def _copy_script(plane, source, snapshot, fails: bool):
             with plane.changing(snapshot):
                 snapshot.began = plane.clock.now()
                 snapshot.duration = plane.settings.copy + plane.settings.copy_per_gib * snapshot.facts["AllocatedStorage"]
-            real = plane.engines.copy_snapshot if snapshot.supported and not fails else None
-            transition.work(snapshot.duration, real, *((source.key, snapshot.key) if real else ()))
+            transition.serve(snapshot.duration, snapshot.supported and not fails, "copy_snapshot", source.key, snapshot.key)
             key = snapshot.facts.get("KmsKeyId")
             locked = bool(key) and not plane.neighbours.key_usable(snapshot.region, key)
             bad = fails or source.gone or locked

@@ -88,7 +88,8 @@ def resolve(engine: str, kind: str, size: int, iops: int | None, throughput: int
 
 
 def _refused(engine: str) -> RdsError:
-    return combination(f"You can't specify IOPS or storage throughput for engine {engine} and a storage size less than {threshold(engine)}.")
+    return combination(
+        f"You can't specify IOPS or storage throughput for engine {engine} and a storage size less than {threshold(engine)}.")
 
 
 def _check_iops(engine: str, kind: str, size: int, iops: int, allowed: Limits) -> None:
@@ -98,7 +99,8 @@ def _check_iops(engine: str, kind: str, size: int, iops: int, allowed: Limits) -
         raise combination(f"You can't specify iops for storage type {kind}.")
     low, high = allowed.iops
     if not low <= iops <= high:
-        raise combination(f"Invalid iops value for engine name {engine} and storage type {kind}: {iops}. It must be between {low} and {high}.")
+        raise combination(f"Invalid iops value for engine name {engine} and storage type {kind}: {iops}. It must be between {low} "
+                          f"and {high}.")
     if not allowed.ratio[0] <= iops / size <= allowed.ratio[1]:
         raise combination(f"The IOPS to GiB ratio for engine name {engine} and storage type {kind} must be between {allowed.ratio[0]:g} "
                           f"and {allowed.ratio[1]:g}: {iops / size:g}")

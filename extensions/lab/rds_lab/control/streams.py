@@ -44,8 +44,9 @@ def start(plane, call, request):
             instance.facts["ActivityStreamStatus"] = "started"
 
     plane.spawn_beside(instance, run)
-    return {"KmsKeyId": facts["ActivityStreamKmsKeyId"], "KinesisStreamName": facts["ActivityStreamKinesisStreamName"], "Status": "starting",
-            "Mode": request["Mode"], "EngineNativeAuditFieldsIncluded": facts["ActivityStreamEngineNativeAuditFieldsIncluded"],
+    return {"KmsKeyId": facts["ActivityStreamKmsKeyId"], "KinesisStreamName": facts["ActivityStreamKinesisStreamName"],
+            "Status": "starting", "Mode": request["Mode"],
+            "EngineNativeAuditFieldsIncluded": facts["ActivityStreamEngineNativeAuditFieldsIncluded"],
             "ApplyImmediately": request.get("ApplyImmediately", False)}
 
 

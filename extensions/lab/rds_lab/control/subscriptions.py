@@ -12,8 +12,8 @@ from .describe import filters, page, short
 from .errors import RdsError, combination, value
 from .registry import operation
 
-_TYPES = ("db-instance", "db-parameter-group", "db-security-group", "db-snapshot", "db-cluster", "db-cluster-snapshot", "custom-engine-version",
-          "db-proxy", "blue-green-deployment", "db-shard-group", "zero-etl")
+_TYPES = ("db-instance", "db-parameter-group", "db-security-group", "db-snapshot", "db-cluster", "db-cluster-snapshot",
+          "custom-engine-version", "db-proxy", "blue-green-deployment", "db-shard-group", "zero-etl")
 _CATEGORIES = ["availability", "backup", "configuration change", "creation", "deletion", "failover", "failure", "low storage",
                "maintenance", "notification", "read replica", "recovery", "restoration", "security", "security patching"]
 

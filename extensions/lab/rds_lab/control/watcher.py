@@ -11,6 +11,9 @@ from . import lifecycle
 from .state import Instance
 
 
+_RUNNING = ("available", "storage-optimization", "backing-up", "modifying")
+
+
 class Watcher:
     """A thread that looks around now and then, in real time."""
 
@@ -49,8 +52,7 @@ class Watcher:
                 late = plane.clock.now() - plane.settings.consistency - 60
                 region.departed = [record for record in region.departed if record.history[-1][0] > late]
             replicas = [
-                instance for instance in instances
-                if instance.supported and instance.source_id and instance.status in ("available", "storage-optimization", "backing-up", "modifying")
+                instance for instance in instances if instance.supported and instance.source_id and instance.status in _RUNNING
             ]
         for instance in replicas:
             self._replication(instance)
@@ -88,8 +90,8 @@ class Watcher:
         plane = self.plane
         if instance.status == "stopped" and not instance.busy and (
                 plane.clock.now() - instance.stopped_since >= plane.settings.automatic_restart):
-            plane.event(instance, ["notification"], "DB instance is being started due to it exceeding the maximum allowed time being stopped.",
-                        "RDS-EVENT-0154")
+            plane.event(instance, ["notification"],
+                        "DB instance is being started due to it exceeding the maximum allowed time being stopped.", "RDS-EVENT-0154")
             lifecycle.begin_start(plane, instance)
 
     def _replication(self, instance: Instance) -> None:
