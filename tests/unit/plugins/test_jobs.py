@@ -265,7 +265,7 @@ def test_doubtful_answers_to_every_kind_of_call(fault, lag):
     assert len(made.snapshots) == 2
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(
     crashes=st.lists(st.tuples(st.integers(1, 40), st.booleans(), st.booleans()), max_size=4),
     faults=st.dictionaries(st.sampled_from(KINDS), st.lists(st.sampled_from(FAULTS), max_size=3), max_size=4),
@@ -280,12 +280,19 @@ def test_whatever_happens(crashes, faults, stale_reads, rename_gap):
         made.crash_at, made.crash_after_effect = len(made.calls) + at, after_effect
         try:
             Way(made, "x").everything()
-        except Crash:
+        except (Crash, RefusedError):
+            # What is seen too late in the middle of the renames may be refused, in words; then the next run goes on.
             pass
         if later:
             made.settle()
     made.crash_at = None
-    Way(made, "x").everything()
+    try:
+        Way(made, "x").everything()
+    except RefusedError as e:
+        assert "cannot be seen" in str(e) or "does not exist" in str(e) or "cutover is under way" in str(e)
+        assert "Nothing was changed" in str(e) or "No name was moved" in str(e)
+        made.settle()
+        Way(made, "x").everything()
     check_the_end(made)
 
 
