@@ -162,7 +162,7 @@ class Server:
         first = self._send(
             "SELECT CURRENT_USER() AS cu, @@version AS v, @@version_comment AS vc, @@global.read_only AS ro, CONNECTION_ID() AS id"
         )[0]
-        user, _, host = _text(first["cu"]).rpartition("@")
+        user, _at, host = _text(first["cu"]).rpartition("@")
         self.facts = facts_from(
             str(first["v"]),
             str(first["vc"]),
@@ -294,7 +294,7 @@ def _words(error, secrets: tuple[str, ...] = ()) -> str:
     text = str(error.args[1]) if len(error.args) > 1 else str(error)
     code = _code(error)
     if secrets:
-        text = text.split(" near ")[0]
+        text = text.split(" near ", maxsplit=1)[0]
         for secret in secrets:
             text = text.replace(secret, "********")
     return f"{text} (error {code})"

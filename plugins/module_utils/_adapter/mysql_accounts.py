@@ -124,7 +124,7 @@ def read_objects(server: Server, tables: set, columns: set, routines: set) -> se
     :param columns: asked for by their table.
     """
     found: set = set()
-    for chunk in _chunks({(schema, table) for schema, table, *unused in tables | columns}):
+    for chunk in _chunks({each[:2] for each in tables | columns}):
         found.update(
             (row["s"], row["n"])
             for row in server.rows(
