@@ -85,6 +85,16 @@ class Api:
         """The ARN of a key."""
         return self.client("kms").describe_key(KeyId=alias)["KeyMetadata"]["Arn"]
 
+    def await_status(self, name: str, status: str, limit: float = 60) -> dict:
+        """The description of an instance, as soon as it is in a status."""
+        deadline = time.monotonic() + limit
+        while True:
+            instance = self.instances().get(name, {})
+            if instance.get("DBInstanceStatus") == status:
+                return instance
+            assert time.monotonic() < deadline, f"{name} is {instance.get('DBInstanceStatus', 'not there')}, not {status}, after {limit} s"
+            time.sleep(0.05)
+
     def await_call(self, wanted, running=None, limit: float = 120) -> dict:
         """The first accepted call for which ``wanted(call)`` holds, as soon as it was made.
 
