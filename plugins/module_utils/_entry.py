@@ -61,7 +61,7 @@ def aws_failure(error) -> dict:
     operation = getattr(error, "operation_name", None)
     hint = "Next: correct the cause named above and run again; the run goes on where it stopped."
     if code and ("AccessDenied" in code or "Unauthorized" in code):
-        hint = f"Next: allow rds:{operation} (see docs/iam.md for the complete policy) and run again."
+        hint = f"Next: allow the operation {operation} (docs/iam.md holds the complete policy) and run again."
     return dict(msg=f"AWS refused {operation or 'a call'}: {error}. {hint}", error_code=code, operation=operation)
 
 

@@ -39,6 +39,13 @@ options:
       - Go on although maintenance, or a restart for a parameter group, is pending on an instance of the topology.
     type: bool
     default: false
+  accepted_differences:
+    description:
+      - Members of the C(DBInstance) shape whose difference between source and target the operator accepts. Without it, what cannot be
+        carried blocks the run before it starts.
+    type: list
+    elements: str
+    default: []
   fleet:
     description:
       - The names of all hosts of the run, so that quotas are held against what they need together, and two names of one topology are seen.
@@ -168,6 +175,7 @@ ARGUMENT_SPEC = dict(
     strategy=dict(type="str", default="cold"),
     database_access=dict(type="bool", default=True),
     accept_pending_maintenance=dict(type="bool", default=False),
+    accepted_differences=dict(type="list", elements="str", default=[]),
     fleet=dict(type="list", elements="str", default=[]),
     preflight=dict(type="bool", default=True),
     **PREFIX_SPEC,

@@ -8,14 +8,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter import rds_read, surroundings
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.rds import Rds
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.common import fresh_fence_id, prefixes_of, read_topology
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.engines import STRATEGY_ROLES, engine_row
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import EncryptionError, RefusedError
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.topology import Listing, Topology, find_topology
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.overview import PlanRequest, describe_member, plan_everything
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.overview import (
+    PlanRequest,
+    describe_member,
+    plan_everything,
+    predicted_differences,
+)
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.preflight import (
+    Blocker,
     Key,
     Needs,
     Policy,
@@ -42,16 +50,10 @@ def run(context) -> dict:
     verdict = judge(topology, listing, around, policy, _fleet_needs(topology, params["fleet"] or [], listing, prefixes))
     steps = []
     if verdict.action == "encrypt" and params["preflight"]:
-        request = PlanRequest(
-            kms_key_arn=around.key.arn or "",
-            fresh_fence_id=fresh_fence_id(),
-            now=context.clock.utc(),
-            accepted={
-                operation: rds_read.accepted_parameters(rds.read, operation)
-                for operation in ("RestoreDBInstanceFromDBSnapshot", "ModifyDBInstance", "CreateDBInstanceReadReplica")
-            },
-        )
-        steps = plan_everything(topology, request)
+        steps, more = _look_ahead(context, rds, topology, around)
+        if more:
+            verdict = replace(verdict, action="blocked", reason=more[0].text, blockers=tuple(more))
+            steps = []
     action = "encrypt" if verdict.action == "blocked" and not params["preflight"] else verdict.action
     return _result(
         topology,
@@ -63,6 +65,35 @@ def run(context) -> dict:
         steps=steps,
         kms_key_arn=around.key.arn,
     )
+
+
+def _look_ahead(context, rds: Rds, topology: Topology, around: Surroundings) -> tuple[list[dict], list[Blocker]]:
+    """The steps that are left; and what they would run into, so that it is known before the outage begins."""
+    request = PlanRequest(
+        kms_key_arn=around.key.arn or "",
+        fresh_fence_id=fresh_fence_id(),
+        now=context.clock.utc(),
+        accepted={
+            operation: rds_read.accepted_parameters(rds.read, operation)
+            for operation in ("RestoreDBInstanceFromDBSnapshot", "ModifyDBInstance", "CreateDBInstanceReadReplica")
+        },
+    )
+    try:
+        steps = plan_everything(topology, request)
+    except EncryptionError as e:
+        return [], [Blocker("plan", topology.name, str(e))]
+    accepted = frozenset(context.params["accepted_differences"] or ())
+    blockers = [
+        Blocker(
+            "not_carried",
+            name,
+            f"{name}: the encrypted instance would differ in {row}. Change it on {name}, or accept it by naming {row.attribute} in "
+            "rds_encryption_accepted_differences and see to it yourself.",
+        )
+        for name, rows in predicted_differences(topology, request, accepted).items()
+        for row in rows
+    ]
+    return steps, blockers
 
 
 def _means_the_same(asked: str, topology: Topology, fleet: list[str], listing: Listing, prefixes) -> str | None:

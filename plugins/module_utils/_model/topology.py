@@ -174,14 +174,14 @@ def find_topology(asked: str, listing: Listing, prefixes: Prefixes) -> Topology:
             parent = holder.get("ReadReplicaSourceDBInstanceIdentifier") or holder.get("ReadReplicaSourceDBClusterIdentifier")
             return Topology(name, prefixes, skip_reason=f"{asked} is a read replica of {parent}: it moves with its source.")
     source, problems = _find_source(name, listing)
+    if problems:
+        return Topology(name, prefixes, problems=tuple(problems))
     if source is None:
         serving = listing.by_name.get(name)
         if serving is not None and is_encrypted(serving):
             return _described(name, prefixes, source=None, target=serving, listing=listing)
         unknown = _unknown(name, listing, prefixes)
-        return Topology(name, prefixes, problems=tuple(problems) or (unknown,), unclear=None if problems else unknown)
-    if problems:
-        return Topology(name, prefixes, problems=tuple(problems))
+        return Topology(name, prefixes, problems=(unknown,), unclear=unknown)
     target, problems = _find_target(name, source, prefixes, listing)
     if problems:
         return Topology(name, prefixes, problems=tuple(problems))
@@ -219,7 +219,12 @@ def _find_source(name: str, listing: Listing) -> tuple[dict | None, list[str]]:
         known = {tags.get(TAG_TARGET_RESOURCE_ID)}
         ours = tags_of(serving).get(TAG_SOURCE_RESOURCE_ID) == tagged[0]["DbiResourceId"]
         if serving["DbiResourceId"] not in known and not ours:
-            return None, []
+            if TAG_CUT_OVER_AT in tags:
+                return None, []  # an earlier run came to its end; whoever serves now was put there later
+            return None, [
+                f"{name} is held by an encrypted instance ({serving['DbiResourceId']}) that was not made from its fenced source "
+                f"{tagged[0]['DBInstanceIdentifier']}. Find out who made it, and rename it out of the way."
+            ]
     return (tagged[0] if tagged else None), []
 
 

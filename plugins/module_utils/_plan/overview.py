@@ -11,7 +11,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.topology import Member, Topology, is_encrypted
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.cutover import plan_cutover
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.carry import (
+    modify_parameters,
+    predict_modified,
+    predict_replica,
+    predict_restored,
+    replica_parameters,
+    restore_parameters,
+)
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.compare import Row, compare, unexplained
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.cutover import identifier_map, plan_cutover
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.fence import plan_fence
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.finish import FinishRequest
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.replica import ReplicaRequest, ReplicaState, plan_replica
@@ -74,6 +83,54 @@ def _plan_build(topology: Topology, request: PlanRequest) -> list[dict]:
         )
         steps += plan_replica(replica, ReplicaState(member.source, parent.target, member.target, parent.source)).to_list()
     return steps
+
+
+# What the run makes equal by steps of their own, after the ones that are predicted here.
+TO_COME = ("AssociatedRoles", "DeletionProtection", "MasterUserSecret", "ReadReplicaDBInstanceIdentifiers", "TagList", "DBParameterGroups")
+
+
+def predicted_differences(topology: Topology, request: PlanRequest, accepted_differences: frozenset) -> dict[str, list[Row]]:
+    """What would still differ at the end, by member: known before the outage begins instead of after it.
+
+    A member whose target exists is left to the comparison of the real ones.
+    """
+    found = {}
+    names = identifier_map(topology)
+    for member in topology.members:
+        if member.source is None or member.target is not None:
+            continue
+        predicted = _predicted(topology, member, request)
+        changes = modify_parameters(member.source, predicted, request.accepted["ModifyDBInstance"])
+        rows = compare(
+            member.source,
+            predict_modified(predicted, changes),
+            names=names,
+            kms_key_arn=request.kms_key_arn,
+            accepted_differences=accepted_differences,
+            to_come=TO_COME,
+        )
+        left = unexplained(rows)
+        if left:
+            found[member.name] = left
+    return found
+
+
+def _predicted(topology: Topology, member: Member, request: PlanRequest) -> dict:
+    source = member.source
+    primary = topology.primary.source
+    restored = predict_restored(
+        primary,
+        restore_parameters(primary, request.accepted["RestoreDBInstanceFromDBSnapshot"]),
+        target_identifier=topology.primary.new_name,
+        kms_key_arn=request.kms_key_arn,
+    )
+    if member.is_primary:
+        return restored
+    parent = {m.name: m for m in topology.members}[member.parent]
+    parent_shape = {**restored, **{k: v for k, v in (parent.source or {}).items() if k in ("DBSubnetGroup", "OptionGroupMemberships")}}
+    parent_shape["DBInstanceIdentifier"] = parent.new_name
+    parameters = replica_parameters(source, parent_shape, request.accepted["CreateDBInstanceReadReplica"])
+    return predict_replica(source, parent_shape, parameters, target_identifier=member.new_name)
 
 
 def _in_phase(phase: str, steps: list[dict]) -> list[dict]:

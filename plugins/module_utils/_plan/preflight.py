@@ -291,7 +291,7 @@ def _state_blockers(topology: Topology, around: Surroundings, policy: Policy) ->
         name = source["DBInstanceIdentifier"]
         status = source["DBInstanceStatus"]
         resuming = bool(tags_of(source).get(TAG_FENCE_ID))
-        if status not in READY_STATUSES and not (resuming and meaning_of_status(status)[0] == "moving"):
+        if status != "available" and not (resuming and meaning_of_status(status)[0] in ("ready", "moving")):
             blockers.append(Blocker("status", name, f"{name} is {status}; it must be available. {meaning_of_status(status)[1]}"))
         if member.fenced_by_name:
             continue

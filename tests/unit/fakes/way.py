@@ -43,7 +43,7 @@ class Way:
 
     def info(self, preflight: bool = False, **more) -> dict:
         params = dict(
-            name=self.name, kms_key_id=KEY, strategy="cold", database_access=True, accept_pending_maintenance=False, fleet=[self.name]
+            name=self.name, kms_key_id=KEY, strategy="cold", database_access=True, accept_pending_maintenance=False, accepted_differences=[], fleet=[self.name]
         )
         return self.job(topology_info.run, preflight=preflight, **{**params, **more}, **PREFIXES)["topology"]
 

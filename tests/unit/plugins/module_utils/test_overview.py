@@ -8,7 +8,12 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.topology import Listing, Prefixes, find_topology
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.overview import PlanRequest, describe_member, plan_everything
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.overview import (
+    PlanRequest,
+    describe_member,
+    plan_everything,
+    predicted_differences,
+)
 from fakes.region import service_model
 from fakes.shapes import KEY, MARK, encrypted, encrypted_replica, instance, marks, replica
 
@@ -134,3 +139,32 @@ def test_a_member_described():
     assert (served["cut_over"], served["serving_encrypted"]) == (True, True)
     alone = describe_member(topology(encrypted("x")).primary)
     assert (alone["source_exists"], alone["source_identifier"], alone["master_username"]) == (False, None, "admin")
+
+
+def differing(*there, accepted=frozenset()):
+    found = predicted_differences(topology(*there), PlanRequest(KEY, "fresh", "now", ACCEPTED), accepted)
+    return {name: [row.attribute for row in rows] for name, rows in found.items()}
+
+
+FAR = [{"DBInstanceAutomatedBackupsArn": "arn:aws:rds:eu-west-1:1:auto-backup:ab-1"}]
+
+
+@pytest.mark.parametrize(
+    ("there", "expected"),
+    [
+        ([source("x", tags={})], {}),
+        ([source("x", tags={}), below("x-r", "x", tags={}, MultiAZ=True, DeletionProtection=True)], {}),
+        ([source("x", tags={}, DeletionProtection=True, MasterUserSecret={"SecretArn": "s", "SecretStatus": "active"})], {}),
+        ([source("x", tags={}, DBInstanceAutomatedBackupsReplications=FAR)], {"x": ["DBInstanceAutomatedBackupsReplications"]}),
+        ([source("x", tags={}, NobodyKnowsThis="b")], {"x": ["NobodyKnowsThis"]}),
+        ([source("x", tags={}), below("x-r", "x", tags={}, NobodyKnowsThis="b")], {"x-r": ["NobodyKnowsThis"]}),
+        ([source(DBInstanceAutomatedBackupsReplications=FAR), target()], {}),
+    ],
+)
+def test_what_cannot_be_carried_is_known_before_the_outage(there, expected):
+    assert differing(*there) == expected
+
+
+def test_an_accepted_difference_is_none():
+    there = [source("x", tags={}, DBInstanceAutomatedBackupsReplications=FAR)]
+    assert differing(*there, accepted=frozenset({"DBInstanceAutomatedBackupsReplications"})) == {}

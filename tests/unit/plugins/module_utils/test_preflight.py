@@ -91,6 +91,8 @@ BLOCKERS = [
         dict(around=Surroundings(GOOD_KEY, encryptable={("mysql", "8.0.36", "db.m6g.large"): False})),
     ),
     ("status", "x", "x is stopped; it must be available. Start the instance", [source(DBInstanceStatus="stopped")], {}),
+    # Snapshots can be taken meanwhile, but RDS does not say that it can be renamed.
+    ("status", "x", "x is storage-optimization", [source(DBInstanceStatus="storage-optimization")], {}),
     ("status", "x", "x is modifying", [source(DBInstanceStatus="modifying")], {}),
     ("status", "x-r", "x-r is storage-full", [source(), replica("x-r", "x", DBInstanceStatus="storage-full")], {}),
     ("status", "old-x", "old-x is storage-full", [source("old-x", tags=FENCED, DBInstanceStatus="storage-full")], {}),
@@ -149,7 +151,6 @@ GOING = [
     ([source()], "x is not encrypted."),
     ([source(), replica("x-r", "x"), instance("y")], "x is not encrypted."),
     ([source(tags=FENCED)], "x is not encrypted."),
-    ([source(DBInstanceStatus="storage-optimization")], "not encrypted"),
     ([source(StorageEncryptionType=None)], "not encrypted"),
     ([source("old-x", tags=FENCED)], "x is fenced as old-x; its target is not restored yet."),
     # In the middle of the fence: the rename is pending, or its restart.

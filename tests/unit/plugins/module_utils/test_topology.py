@@ -277,9 +277,13 @@ def test_an_unencrypted_holder_of_the_name_is_the_source_whatever_else_is_tagged
     assert sides(find("x", fresh, source("old-x", tags=SOURCE))) == {"x": (0, "x", None)}
 
 
-def test_an_encrypted_stranger_under_the_name_is_no_target():
-    topology = find("x", source("old-x", tags=SOURCE), encrypted("x", DbiResourceId="db-STRANGER"))
-    assert topology.primary.source is None, "the tagged source does not belong to it"
+def test_an_encrypted_stranger_under_the_name_of_a_fenced_source_is_a_problem():
+    fenced = marks("x", "source", "db-X", fenced="f1 then")
+    found = find("x", instance("old-x", DbiResourceId="db-X", tags=fenced), encrypted("x", DbiResourceId="db-STRANGER"))
+    assert "held by an encrypted instance (db-STRANGER)" in found.problems[0]
+    after = {**fenced, "rds-encryption:cut-over-at": "then"}
+    replaced = find("x", instance("old-x", DbiResourceId="db-X", tags=after), encrypted("x", DbiResourceId="db-STRANGER"))
+    assert not replaced.problems, "after the cutover whoever serves is nobody's business here"
 
 
 def test_unknown_names_are_said():
