@@ -9,6 +9,9 @@ import threading
 
 BEGIN = "# rds-lab begin"
 END = "# rds-lab end"
+# A block holds lines of one width, free ones included: a name that comes or goes changes its own line and moves no other.
+_WIDTH = 160
+_SLOTS = 16
 _HEADER = re.compile(re.escape(BEGIN) + r" pid=(\d+) started=(\d+)\b")
 
 
@@ -25,8 +28,9 @@ def started(pid: int) -> int:
 class Names:
     """The names that one lab publishes.
 
-    The hosts file may be a bind mount (a container), which cannot be replaced by a rename: it is written in place, by one
-    write that never leaves half of an old line behind. Programs resolve the names through the C library as usual.
+    The hosts file may be a bind mount (a container), which cannot be replaced by a rename: it is written in place, and so
+    that somebody who reads meanwhile finds the other names where they were. Programs resolve the names through the C
+    library as usual.
 
     :param path: the hosts file.
     """
@@ -36,25 +40,36 @@ class Names:
         self._pid = os.getpid()
         self._mark = f"{BEGIN} pid={self._pid} started={started(self._pid)} lab={id(self):x}"
         self._names: dict[str, str] = {}
+        self._slots: list[str | None] = []
         self._guard = threading.Lock()
 
     def publish(self, name: str, address: str) -> None:
-        """Make ``name`` resolve to ``address``; a name that resolved to another address moves."""
+        """Make ``name`` resolve to ``address``; a name that resolved to another address moves.
+
+        :raises RuntimeError: another lab publishes this name.
+        """
+        name = name.lower()
         with self._guard:
             if self._names.get(name) == address:
                 return
-            previous = dict(self._names)
-            self._names[name.lower()] = address
+            names, slots = dict(self._names), list(self._slots)
+            if name not in self._slots:
+                if None not in self._slots:
+                    self._slots += [None] * _SLOTS
+                self._slots[self._slots.index(None)] = name
+            self._names[name] = address
             try:
                 self._write()
             except BaseException:
-                self._names = previous
+                self._names, self._slots = names, slots
                 raise
 
     def unpublish(self, name: str) -> None:
         """Make ``name`` stop resolving."""
+        name = name.lower()
         with self._guard:
-            if self._names.pop(name.lower(), None) is not None:
+            if self._names.pop(name, None) is not None:
+                self._slots[self._slots.index(name)] = None
                 self._write()
 
     def address(self, name: str) -> str | None:
@@ -65,6 +80,7 @@ class Names:
         """Take every name of this lab out of the hosts file, and those of labs that died."""
         with self._guard:
             self._names.clear()
+            self._slots.clear()
             self._write()
 
     def clean(self) -> None:
@@ -75,26 +91,26 @@ class Names:
     def _write(self) -> None:
         with _locked(self._path) as descriptor:
             old = os.pread(descriptor, 1 << 24, 0)
-            lines, taken = self._without_own_and_dead(old.decode(errors="surrogateescape"))
+            lines, taken, own = self._without_own_and_dead(old.decode(errors="surrogateescape"))
             clash = sorted(set(self._names) & taken)
             if clash:
                 raise RuntimeError(f"Another lab on this machine publishes {', '.join(clash)}: stop it, or give this one other names.")
             text = "".join(lines)
-            if self._names:
+            if self._slots:
                 if text and not text.endswith("\n"):
                     text += "\n"
-                text += self._mark + "\n"
-                text += "".join(f"{address} {name}\n" for name, address in self._names.items())
-                text += END + "\n"
-            new = text.encode(errors="surrogateescape")
-            if new != old:
-                # A reader between the write and the truncation sees empty lines, not the rest of old ones.
-                os.pwrite(descriptor, new + b"\n" * max(0, len(old) - len(new)), 0)
-                os.ftruncate(descriptor, len(new))
+                text = text[:own] + self._block() + text[own:] if own is not None else text + self._block()
+            _replace(descriptor, old, text.encode(errors="surrogateescape"))
 
-    def _without_own_and_dead(self, text: str) -> tuple[list[str], set[str]]:
+    def _block(self) -> str:
+        lines = [f"{self._names[name]} {name}" if name else "#" for name in self._slots]
+        return f"{self._mark}\n" + "".join(f"{line:<{_WIDTH}}\n" for line in lines) + f"{END}\n"
+
+    def _without_own_and_dead(self, text: str) -> tuple[list[str], set[str], int | None]:
+        """The lines of others, the names of other labs in them, and where in them the own block was."""
         kept: list[str] = []
         taken: set[str] = set()
+        own: int | None = None
         block: list[str] | None = None
         for line in text.splitlines(keepends=True):
             if line.startswith(BEGIN):
@@ -104,17 +120,29 @@ class Names:
             else:
                 block.append(line)
                 if line.startswith(END):
-                    if self._is_others_alive(block[0]):
+                    if block[0].rstrip("\n") == self._mark:
+                        own = sum(map(len, kept))
+                    elif self._is_others_alive(block[0]):
                         kept.extend(block)
-                        taken.update(word.lower() for entry in block[1:-1] for word in entry.split()[1:])
+                        taken.update(word.lower() for entry in block[1:-1] if not entry.startswith("#") for word in entry.split()[1:])
                     block = None
-        return kept, taken
+        return kept, taken, own
 
     def _is_others_alive(self, header: str) -> bool:
-        if header.rstrip("\n") == self._mark:
-            return False
         found = _HEADER.match(header)
         return bool(found) and started(int(found[1])) == int(found[2]) != 0
+
+
+def _replace(descriptor: int, old: bytes, new: bytes) -> None:
+    """The file holds ``new``; only what differs is written."""
+    if len(old) == len(new):
+        different = [position for position in range(len(new)) if old[position] != new[position]]
+        if different:
+            os.pwrite(descriptor, new[different[0]:different[-1] + 1], different[0])
+        return
+    # A reader between the write and the truncation sees empty lines, not the rest of old ones.
+    os.pwrite(descriptor, new + b"\n" * max(0, len(old) - len(new)), 0)
+    os.ftruncate(descriptor, len(new))
 
 
 @contextlib.contextmanager
