@@ -167,9 +167,12 @@ def find_topology(asked: str, listing: Listing, prefixes: Prefixes) -> Topology:
     """
     asked = asked.lower()
     holder = listing.by_name.get(asked)
-    name = asked
+    name = name_in_tags(holder, prefixes) or asked if holder else asked
+    plain = plain_name(asked, prefixes)
+    if holder is None and plain != asked and any(listing.tagged(plain, role) for role in (ROLE_SOURCE, ROLE_REPLICA)):
+        # new-NAME is gone once its holder was given the name, old-NAME once it was given back: in an inventory they still mean NAME.
+        name, holder = plain, listing.by_name.get(plain)
     if holder:
-        name = name_in_tags(holder, prefixes) or asked
         if is_replica(holder):
             parent = holder.get("ReadReplicaSourceDBInstanceIdentifier") or holder.get("ReadReplicaSourceDBClusterIdentifier")
             return Topology(name, prefixes, skip_reason=f"{asked} is a read replica of {parent}: it moves with its source.")

@@ -174,6 +174,14 @@ def test_old_and_new_names_mean_the_same_topology(point):
     assert {host: sides(find(host, *there)) for host in asked} == dict.fromkeys(asked, sides(find("x", *there)))
 
 
+def test_a_prefixed_name_that_nobody_holds_any_more_still_means_its_topology():
+    there = [source("old-x", tags=CUT), source_replica("old-x-r", "old-x", TagList=tag_list(REPLICA)), target("x"), target_replica("x-r", "x")]
+    topology = find("new-x", *there)
+    assert (topology.name, topology.finished, topology.problems) == ("x", True, ())
+    assert "moves with its source" in find("new-x-r", *there).skip_reason
+    assert find("new-y", *there).problems, "a name that never was is unknown"
+
+
 @pytest.mark.parametrize("point", POINTS)
 def test_a_replica_given_as_a_host_is_skipped(point):
     there = POINTS[point][0]
