@@ -32,7 +32,9 @@ _OF_CLUSTER = ("BackupRetentionPeriod", "AllocatedStorage", "StorageType", "Iops
 @operation("ModifyDBInstance")
 def modify(plane, call, request):
     instance = plane.instance(call.region, request["DBInstanceIdentifier"])
-    checks.ready(instance)
+    # The one thing that a full instance accepts, and needs, is more storage (RDS guide: Viewing DB instance status).
+    if instance.busy or instance.status != "storage-full" or request.get("AllocatedStorage", 0) <= instance.facts["AllocatedStorage"]:
+        checks.ready(instance)
     checks.not_settling(plane, instance)
     now, later = _changes(plane, instance, request)
     at_once = request.get("ApplyImmediately", False)
