@@ -66,7 +66,9 @@ def _plan_build(topology: Topology, request: PlanRequest) -> list[dict]:
         finish=finish,
         accepted_by_restore=request.accepted["RestoreDBInstanceFromDBSnapshot"],
     )
-    steps = plan_restore(restore, RestoreState(primary.source, primary.target)).to_list()
+    # By then the fence will have renamed it.
+    fenced = {**primary.source, "DBInstanceIdentifier": primary.old_name}
+    steps = plan_restore(restore, RestoreState(fenced, primary.target)).to_list()
     by_name = {m.name: m for m in topology.members}
     for member in topology.replicas:
         if member.source is None:
