@@ -363,6 +363,7 @@ class Engines:
                 shutil.rmtree(leftover)
             else:
                 leftover.unlink(missing_ok=True)
+        server.mend_copy(target)
 
     @staticmethod
     def _recover(server: Server) -> dict:

@@ -324,6 +324,9 @@ class Server:
         for statement in self.master_grants(account):
             cursor.execute(statement)
 
+    def mend_copy(self, data: pathlib.Path) -> None:
+        """A copy of the paused server's folder can be recovered."""
+
     def say_goodbye(self) -> None:
         """What has to be done before the server is told to stop, so that it does so at once."""
 

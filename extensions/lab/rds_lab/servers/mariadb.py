@@ -1,8 +1,11 @@
 """MariaDB."""
 from __future__ import annotations
 
+import pathlib
+
 from .base import REPLICATOR
 from .base import Server
+from .mariadb_log import cut_stale_tail
 
 # [RDS User Guide: MariaDB security]: what the master user of RDS for MariaDB holds. REPLICATION CLIENT is called BINLOG
 # MONITOR today. DELETE HISTORY, SLAVE MONITOR and all that was split off SUPER are not among them.
@@ -33,6 +36,9 @@ class MariaDBServer(Server):
 
     def master_grants(self, account: str) -> list[str]:
         return [f"GRANT {GRANTS} ON *.* TO {account} WITH GRANT OPTION"]
+
+    def mend_copy(self, data: pathlib.Path) -> None:
+        cut_stale_tail(data / "ib_logfile0")
 
     def recover(self) -> dict:
         with self.administration() as cursor:
