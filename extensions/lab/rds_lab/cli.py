@@ -255,7 +255,7 @@ def _status(options: argparse.Namespace) -> int:
                 address, f"{memory} MB" if memory else "-"))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
-        print("  ".join(text.ljust(width) for text, width in zip(row, widths)).rstrip())
+        print("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
     print(f"\n{state['url']}  fleet {state['fleet']}  timescale {state['timescale']:g}  process {state['pid']}  servers {total} MB")
     return 0
 

@@ -129,8 +129,8 @@ def serve(options: Options, say: Callable[[str], None], ready: Callable[[], None
             server = plane.serve(HOST, options.port)
         _write(directory / STATE, {
             "pid": os.getpid(), "ready": True, "url": server.url, "fleet": fleet.name, "fleet_file": str(fleet.path), "region": fleet.region,
-            "group": fleet.group, "hosts": fleet.hosts(), "master_password": fleet.master_password, "application": fleet.application, "instances": len(identities),
-            "timescale": options.timescale, "engines": options.engines, "started_at": time.time(),
+            "group": fleet.group, "hosts": fleet.hosts(), "master_password": fleet.master_password, "application": fleet.application,
+            "instances": len(identities), "timescale": options.timescale, "engines": options.engines, "started_at": time.time(),
         })
         say(f"ready: {server.url}")
         ready()

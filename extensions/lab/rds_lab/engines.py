@@ -350,7 +350,7 @@ class Engines:
             found = self._snapshots.get(key)
         if found is None:
             raise ServerError(f"There is no snapshot {key}.")
-        engine, _, folder = found.partition("/")
+        engine, _unused, folder = found.partition("/")
         return engine, self._snapshots_folder / folder
 
     @staticmethod

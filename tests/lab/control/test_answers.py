@@ -249,7 +249,7 @@ def test_events(lab, refused):
 
 def test_log_files(lab):
     lab.seed()
-    for _ in range(3):
+    for _unused in range(3):
         lab.rds.reboot_db_instance(DBInstanceIdentifier="prod-one")
         lab.finish()
     files = lab.rds.describe_db_log_files(DBInstanceIdentifier="prod-one")["DescribeDBLogFiles"]

@@ -17,7 +17,6 @@ from rds_lab.control.settings import Settings
 from rds_lab.null_engines import NullEngines
 
 
-
 class RecordingEngines(NullEngines):
     """Keeps a small truth of its own: servers, snapshots, names; fails when it is told to."""
 

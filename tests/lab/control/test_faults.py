@@ -24,7 +24,7 @@ def fault(lab, operation: str, kind: str, **members) -> dict:
 def test_refusals_befall_the_given_number_of_calls(lab, refused, kind, code, status):
     lab.seed()
     fault(lab, "DescribeDBInstances", kind, count=2)
-    for _ in range(2):
+    for _unused in range(2):
         with refused(code, status=status):
             lab.rds.describe_db_instances()
     assert lab.rds.describe_db_instances()["DBInstances"]
@@ -50,7 +50,7 @@ def test_probability_is_reproducible(lab):
         lab.admin("DELETE", "/_lab/faults")
         fault(lab, "Describe*", "throttle", count=None, probability=0.5, seed=7)
         result = []
-        for _ in range(30):
+        for _unused in range(30):
             try:
                 lab.rds.describe_db_instances()
                 result.append(True)
@@ -100,7 +100,7 @@ def test_stale_reads_show_the_version_before(lab):
     lab.modify(CopyTagsToSnapshot=True)
     lab.modify(DBInstanceClass="db.r6g.large")
     fault(lab, "DescribeDBInstances", "stale", reads=2)
-    assert [lab.status("prod-one") for _ in range(3)] == ["rebooting", "rebooting", "available"]
+    assert [lab.status("prod-one") for _unused in range(3)] == ["rebooting", "rebooting", "available"]
 
 
 def test_not_found_after_create(lab):
@@ -108,7 +108,7 @@ def test_not_found_after_create(lab):
     fault(lab, "CreateDBSnapshot", "not_found_after_create", reads=2)
     lab.rds.create_db_snapshot(DBSnapshotIdentifier="snap", DBInstanceIdentifier="prod-one")
     lab.advance(10)
-    for _ in range(2):
+    for _unused in range(2):
         with pytest.raises(lab.rds.exceptions.DBSnapshotNotFoundFault):
             lab.describe_snapshot("snap")
     assert lab.describe_snapshot("snap")["Status"] == "creating"
@@ -119,7 +119,7 @@ def test_not_found_after_rename(lab):
     fault(lab, "ModifyDBInstance", "not_found_after_create", reads=2)
     lab.rds.modify_db_instance(DBInstanceIdentifier="prod-one", NewDBInstanceIdentifier="old-prod-one", ApplyImmediately=True)
     lab.finish()
-    assert [lab.status("old-prod-one") for _ in range(3)] == ["DBInstanceNotFound", "DBInstanceNotFound", "available"]
+    assert [lab.status("old-prod-one") for _unused in range(3)] == ["DBInstanceNotFound", "DBInstanceNotFound", "available"]
 
 
 @pytest.mark.parametrize("status", ["incompatible-restore", "incompatible-parameters", "storage-full", "insufficient-capacity"])

@@ -11,7 +11,7 @@ import pytest
 def trace(lab, name: str, seconds: float, step: float = 1.0) -> list:
     """The different statuses that reads of a name show within a time."""
     seen = [lab.status(name)]
-    for _ in range(int(seconds / step)):
+    for _unused in range(int(seconds / step)):
         lab.advance(step)
         status = lab.status(name)
         if status != seen[-1]:

@@ -85,7 +85,7 @@ def test_enabling_backups_is_an_outage_with_a_backup(lab):
     lab.seed(BackupRetentionPeriod=0)
     lab.rds.modify_db_instance(DBInstanceIdentifier="prod-one", BackupRetentionPeriod=5, ApplyImmediately=True)
     seen = []
-    for _ in range(800):
+    for _unused in range(800):
         lab.advance(1)
         if lab.status("prod-one") not in seen[-1:]:
             seen.append(lab.status("prod-one"))

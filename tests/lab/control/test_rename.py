@@ -23,7 +23,7 @@ def test_sequence_of_answers(lab):
     assert answer["PendingModifiedValues"] == {"DBInstanceIdentifier": "old-prod-one"}
     seen = [both(lab)]
     found = [len(lab.by_resource(resource_id))]
-    for _ in range(160):
+    for _unused in range(160):
         lab.advance(1)
         if both(lab) != seen[-1]:
             seen.append(both(lab))
@@ -46,7 +46,7 @@ def test_resource_id_can_be_made_to_answer_in_the_gap(lab):
     resource_id = lab.seed()
     rename(lab, "prod-one", "old-prod-one")
     gap = 0
-    for _ in range(160):
+    for _unused in range(160):
         lab.advance(1)
         assert len(lab.by_resource(resource_id)) == 1
         gap += both(lab) == ("DBInstanceNotFound", "DBInstanceNotFound")

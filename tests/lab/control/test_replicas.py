@@ -189,7 +189,7 @@ def test_promote(lab, refused):
         lab.rds.promote_read_replica(DBInstanceIdentifier="none")
     lab.rds.promote_read_replica(DBInstanceIdentifier="reader")
     seen = []
-    for _ in range(400):
+    for _unused in range(400):
         lab.advance(1)
         if lab.status("reader") not in seen[-1:]:
             seen.append(lab.status("reader"))

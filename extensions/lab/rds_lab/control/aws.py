@@ -174,4 +174,4 @@ class Neighbours:
 def new_password() -> str:
     """A password as RDS makes them for managed secrets."""
     alphabet = string.ascii_letters + string.digits + "!#$%&*()-_=+[]{}<>?:"
-    return "".join(random_secrets.choice(alphabet) for _ in range(28))
+    return "".join(random_secrets.choice(alphabet) for _unused in range(28))

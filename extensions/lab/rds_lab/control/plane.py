@@ -13,7 +13,7 @@ import traceback
 
 from ..clock import Clock, ClockStopped
 from ..null_engines import NullEngines
-from . import (  # noqa: F401  (the operations register themselves)
+from . import (  # noqa: F401  # pylint: disable=unused-import  (the operations register themselves)
     answers,
     clusters,
     create,

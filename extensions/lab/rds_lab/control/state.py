@@ -14,7 +14,7 @@ import string
 
 def new_resource_id(prefix: str = "db-") -> str:
     """A random resource id: 26 upper-case letters and digits."""
-    return prefix + "".join(secrets.choice(string.ascii_uppercase + string.digits) for _ in range(26))
+    return prefix + "".join(secrets.choice(string.ascii_uppercase + string.digits) for _unused in range(26))
 
 
 class Record:

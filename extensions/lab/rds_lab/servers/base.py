@@ -108,7 +108,8 @@ class Server:
             command = [
                 str(self.distribution.program), "--user=root", f"--datadir={self.data}", f"--socket={self.socket}", f"--pid-file={self.data}/server.pid",
                 # a server that starts removes the temporary tables of others that share its folder
-                f"--tmpdir={self.temporary}", f"--bind-address={self.address}", f"--port={self.port}", f"--server-id={self.number}", f"--relay-log={self.relay_log}",
+                f"--tmpdir={self.temporary}", f"--bind-address={self.address}", f"--port={self.port}", f"--server-id={self.number}",
+                f"--relay-log={self.relay_log}",
                 *self.lab_options(), *self.log_options(recover or self.has_binary_log), *self.parameter_options(),
             ]
             if not replicate:

@@ -87,7 +87,7 @@ def memory_of(pid: int) -> dict[str, int]:
     try:
         with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as rollup:
             for line in rollup:
-                name, _, rest = line.partition(":")
+                name, _unused, rest = line.partition(":")
                 if name in ("Rss", "Pss"):
                     result[name.lower()] = int(rest.split()[0])
     except (FileNotFoundError, ProcessLookupError, PermissionError):
