@@ -95,6 +95,13 @@ class Api:
             assert time.monotonic() < deadline, f"{name} is {instance.get('DBInstanceStatus', 'not there')}, not {status}, after {limit} s"
             time.sleep(0.05)
 
+    def await_gone(self, name: str, limit: float = 60) -> None:
+        """No instance has a name any more."""
+        deadline = time.monotonic() + limit
+        while name in self.instances():
+            assert time.monotonic() < deadline, f"{name} is still there after {limit} s"
+            time.sleep(0.05)
+
     def await_call(self, wanted, running=None, limit: float = 120) -> dict:
         """The first accepted call for which ``wanted(call)`` holds, as soon as it was made.
 
@@ -184,6 +191,7 @@ class Lab(Api):
     def __init__(self, directory: pathlib.Path, fleet, timescale: float):
         self._port = free_port()
         self._directory = directory
+        self._stopped = False
         self._command("start", "--fleet", str(fleet), "--timescale", str(timescale))
         self.url = f"http://127.0.0.1:{self._port}"
         exported = re.findall(r"^export (\w+)='?(.*?)'?$", self._command("env"), re.M)
@@ -197,8 +205,13 @@ class Lab(Api):
         assert done.returncode == 0, f"rds_lab {name}:\n{done.stdout}"
         return done.stdout
 
-    def close(self) -> None:
-        self._command("stop")
+    def stop(self) -> None:
+        """Nothing is left of it."""
+        if not self._stopped:
+            problems = self.problems
+            self._stopped = True
+            self._command("stop")
+            assert not problems, problems
 
     @property
     def environment(self) -> dict[str, str]:
