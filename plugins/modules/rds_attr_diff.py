@@ -178,7 +178,7 @@ def run(context) -> dict:
     rows = compare(
         source,
         target,
-        names=counterparts(source, target, old_prefix=params["old_prefix"], new_prefix=params["new_prefix"]),
+        names=counterparts(source, target, old_prefix=params["old_prefix"].lower(), new_prefix=params["new_prefix"].lower()),
         kms_key_arn=key,
         accepted_differences=params["accepted_differences"],
     )

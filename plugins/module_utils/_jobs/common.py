@@ -41,8 +41,8 @@ def limits_of(params: dict) -> Limits:
 
 
 def prefixes_of(params: dict) -> Prefixes:
-    """The prefixes among a module's parameters."""
-    return Prefixes(params["old_prefix"], params["new_prefix"])
+    """The prefixes among a module's parameters, in the lower case in which RDS keeps every identifier."""
+    return Prefixes(params["old_prefix"].lower(), params["new_prefix"].lower())
 
 
 def runner_of(context, rds: Rds) -> Runner:

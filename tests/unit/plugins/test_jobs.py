@@ -195,7 +195,7 @@ def test_tags_that_were_asked_for():
 
 # -- stopped anywhere ------------------------------------------------------------------------------------------------------------------
 
-CALLS_OF_A_RUN = 36
+CALLS_OF_A_RUN = 35
 
 
 def test_how_many_calls_there_are_to_stop_at():
@@ -226,7 +226,7 @@ def test_stopped_at_any_call(at, after_effect):
 
 
 @pytest.mark.parametrize("lag", LAG, ids=str)
-@pytest.mark.parametrize("at", range(28, CALLS_OF_A_RUN + 1))
+@pytest.mark.parametrize("at", range(27, CALLS_OF_A_RUN + 1))
 def test_a_cutover_that_stopped_is_gone_on_with_by_itself(at, lag):
     """At once, with names half given: only the cutover is called again."""
     made = region(**lag)
@@ -473,6 +473,11 @@ def test_without_waiting():
 def test_limits_must_be_positive(option):
     with pytest.raises(RefusedError, match=f"{option} must be more than 0"):
         common.limits_of({**WAITING, option: 0})
+
+
+def test_prefixes_are_in_the_lower_case_in_which_rds_keeps_identifiers():
+    prefixes = common.prefixes_of(dict(old_prefix="OLD-", new_prefix="New-"))
+    assert (prefixes.old, prefixes.new) == ("old-", "new-")
 
 
 def test_things_that_are_not_there():
