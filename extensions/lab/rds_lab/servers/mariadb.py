@@ -24,15 +24,17 @@ class MariaDBServer(Server):
     skip_replication_option = "--skip-slave-start"
 
     def lab_options(self) -> list[str]:
-        return [
-            "--innodb-buffer-pool-size=16M", "--innodb-log-file-size=8M", "--innodb-log-buffer-size=2M", "--performance-schema=OFF", "--skip-name-resolve",
-            "--aria-pagecache-buffer-size=1M", "--key-buffer-size=64K", "--table-open-cache=200", "--table-definition-cache=400", "--open-files-limit=4096",
-            "--innodb-buffer-pool-dump-at-shutdown=OFF", "--innodb-buffer-pool-load-at-startup=OFF", "--innodb-read-io-threads=2", "--innodb-write-io-threads=2",
-            "--slave-net-timeout=30", "--max-connections=100", "--query-cache-size=0", "--innodb-use-native-aio=OFF",
-            "--plugin-load-add=auth_ed25519",
-            # what is written survives the death of the server, and the lab's data do not survive the lab
-            "--innodb-flush-method=nosync", "--debug-no-sync",
-        ]
+        # Without synchronisation: what is written survives the death of the server, and the data do not survive the lab.
+        return """
+            --innodb-flush-method=nosync --debug-no-sync --innodb-use-native-aio=OFF
+            --innodb-buffer-pool-size=16M --innodb-log-file-size=8M --innodb-log-buffer-size=2M --key-buffer-size=64K
+            --aria-pagecache-buffer-size=1M --query-cache-size=0
+            --table-open-cache=200 --table-definition-cache=400 --max-connections=100 --open-files-limit=4096
+            --innodb-read-io-threads=2 --innodb-write-io-threads=2
+            --innodb-buffer-pool-dump-at-shutdown=OFF --innodb-buffer-pool-load-at-startup=OFF
+            --performance-schema=OFF --skip-name-resolve --slave-net-timeout=30
+            --plugin-load-add=auth_ed25519
+        """.split()
 
     def master_grants(self, account: str) -> list[str]:
         return [f"GRANT {GRANTS} ON *.* TO {account} WITH GRANT OPTION"]

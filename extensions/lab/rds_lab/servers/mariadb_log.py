@@ -11,6 +11,7 @@ taken for new ones and applied again: the recovered data are corrupt, or the rec
 """
 from __future__ import annotations
 
+import itertools
 import pathlib
 
 _FORMAT = b"Phys"       # of ib_logfile0 since MariaDB 10.8
@@ -35,7 +36,7 @@ def cut_stale_tail(path: pathlib.Path) -> int | None:
     ends = _boundaries(ring[begin % capacity:] + ring[:begin % capacity], begin, capacity)
     # Only the last block that was written has a filling.
     last = (begin + ends[-1] - 1) % capacity // _BLOCK
-    for start, end in zip(ends, ends[1:]):
+    for start, end in itertools.pairwise(ends):
         place = (begin + start) % capacity
         inside = place % _BLOCK
         if place // _BLOCK == last and inside + end - start <= _BLOCK and _is_in_another_block(ring, ring[place:place + end - start], inside, last):

@@ -28,16 +28,17 @@ class MySQLServer(Server):
     skip_replication_option = "--skip-replica-start"
 
     def lab_options(self) -> list[str]:
-        return [
-            # the buffers of the doublewrite area are 58 MB; a snapshot of a paused server has no torn pages, and no power fails here
-            "--innodb-doublewrite=OFF", "--innodb-buffer-pool-size=5M", "--innodb-redo-log-capacity=16M", "--innodb-log-buffer-size=256K", "--performance-schema=OFF", "--mysqlx=OFF",
-            "--skip-name-resolve", "--table-open-cache=64", "--table-definition-cache=400", "--key-buffer-size=64K", "--max-connections=100",
-            "--innodb-buffer-pool-dump-at-shutdown=OFF", "--innodb-buffer-pool-load-at-startup=OFF", "--innodb-read-io-threads=1", "--innodb-write-io-threads=1",
-            "--innodb-purge-threads=1", "--innodb-page-cleaners=1", "--replica-net-timeout=30", "--relay-log-recovery=ON", "--innodb-use-native-aio=OFF",
-            "--replica-parallel-workers=2", "--open-files-limit=4096",
-            # what is written survives the death of the server, and the lab's data do not survive the lab
-            "--innodb-flush-method=nosync",
-        ]
+        # The buffers of the doublewrite area are 58 MB; a paused server's copy has no torn pages, and no power fails here.
+        # Without synchronisation: what is written survives the death of the server, and the data do not survive the lab.
+        return """
+            --innodb-doublewrite=OFF --innodb-flush-method=nosync --innodb-use-native-aio=OFF
+            --innodb-buffer-pool-size=5M --innodb-redo-log-capacity=16M --innodb-log-buffer-size=256K --key-buffer-size=64K
+            --table-open-cache=64 --table-definition-cache=400 --max-connections=100 --open-files-limit=4096
+            --innodb-read-io-threads=1 --innodb-write-io-threads=1 --innodb-purge-threads=1 --innodb-page-cleaners=1
+            --innodb-buffer-pool-dump-at-shutdown=OFF --innodb-buffer-pool-load-at-startup=OFF
+            --performance-schema=OFF --mysqlx=OFF --skip-name-resolve
+            --replica-net-timeout=30 --relay-log-recovery=ON --replica-parallel-workers=2
+        """.split()
 
     def master_grants(self, account: str) -> list[str]:
         return [f"GRANT {GRANTS} ON *.* TO {account} WITH GRANT OPTION", f"GRANT {DYNAMIC_GRANTS} ON *.* TO {account} WITH GRANT OPTION"]
