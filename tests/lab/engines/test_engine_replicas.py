@@ -46,6 +46,7 @@ def test_a_replica_made_under_load_follows_through_restarts_and_new_names(engine
     assert 0.1 < report["outage_seconds"] < 30 and len(report["errors"]) >= 1
 
 
+@pytest.mark.parametrize("engine", ["mariadb"])  # nothing in it is the engine's own
 def test_a_replica_refuses_writes_unless_its_group_allows_them(engines, primary, another):
     primary.query("CREATE TABLE app.t (n INT)")
     replica = another("replica", primary.resource_id)
@@ -105,6 +106,7 @@ def test_a_broken_replica_says_why(engines, primary, another):
     assert "error" in replica.query("CALL mysql.rds_start_replication")[0][0]
 
 
+@pytest.mark.parametrize("engine", ["mariadb"])  # nothing in it is the engine's own
 def test_a_promoted_replica_is_on_its_own(engines, primary, another):
     primary.query("CREATE TABLE app.t (n INT)")
     replica = another("replica", primary.resource_id)
@@ -166,6 +168,7 @@ def test_a_restored_server_follows_the_original_from_the_position_of_a_stopped_r
     assert target.query("SELECT COUNT(*) FROM app.t") == ((3,),)
 
 
+@pytest.mark.parametrize("engine", ["mariadb"])  # nothing in it is the engine's own
 def test_a_source_without_a_binary_log_has_no_replicas(engines, primary, resource_id):
     engines.restart(primary.resource_id, parameters={"log_bin": "0"})
     with pytest.raises(ServerError, match="no binary log"):

@@ -22,7 +22,7 @@ def test_a_snapshot_under_load_holds_one_moment(engines, primary, another, resou
     writer = Writer(primary.address, user="admin", password=PASSWORD, workers=6, interval=0.001).start()
     moments = []
     try:
-        for _round in range(3):
+        for _round in range(2):
             writer.wait_for(150)
             before = writer.snapshot_of_acknowledged()
             key = resource_id()
@@ -37,11 +37,12 @@ def test_a_snapshot_under_load_holds_one_moment(engines, primary, another, resou
     for key, before in moments:
         restored = another("restore", key)
         found = _numbers(restored, writer.run)
+        assert sum(map(len, before)) >= 150
         for worker, acknowledged in enumerate(before):
-            assert acknowledged <= found[worker], "acknowledged before the snapshot, and lost"
-            # nothing of later without everything of earlier
-            assert found[worker] == set(range(1, max(found[worker]) + 1))
-            assert max(found[worker]) < max(after[worker]), "the snapshot holds what was written long after it"
+            there = found.get(worker, set())
+            assert acknowledged <= there, "acknowledged before the snapshot, and lost"
+            assert there == set(range(1, len(there) + 1)), "nothing of later without everything of earlier"
+            assert len(there) <= max(after[worker], default=0), "the snapshot holds what was written long after it"
         status = restored.query("CHECK TABLE app.lab_writes")
         assert [row[3] for row in status] == ["OK"]
         engines.delete(restored.resource_id)
@@ -81,6 +82,7 @@ def test_a_snapshot_never_holds_half_a_transaction(engines, primary, another, re
     engines.delete_snapshot(key)
 
 
+@pytest.mark.parametrize("engine", ["mariadb"])  # nothing in it is the engine's own
 def test_a_snapshot_holds_accounts_and_settings(engines, primary, another, resource_id):
     keys = []
     for number in range(3):
@@ -100,6 +102,7 @@ def test_a_snapshot_holds_accounts_and_settings(engines, primary, another, resou
     assert primary.query("SELECT 1", password="another-Password-1") == ((1,),)
 
 
+@pytest.mark.parametrize("engine", ["mariadb"])  # nothing in it is the engine's own
 def test_a_copied_snapshot_outlives_its_original(engines, primary, another, resource_id):
     primary.query("CREATE TABLE app.t (n INT)", "INSERT INTO app.t VALUES (7)")
     first, second = resource_id(), resource_id()

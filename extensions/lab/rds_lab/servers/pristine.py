@@ -11,6 +11,7 @@ import re
 import secrets
 import shutil
 import subprocess
+import time
 
 import pymysql
 
@@ -75,7 +76,8 @@ def prepare(engine: str, databases: pathlib.Path) -> Distribution:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (home / "facts.json").exists():
             for old in home.parent.glob(f"{engine}-*"):
-                shutil.rmtree(old, ignore_errors=True)
+                if time.time() - old.stat().st_mtime > 86400:  # a lab that runs may be using it
+                    shutil.rmtree(old, ignore_errors=True)
             _make(engine, program, version, home)
     return _load(engine, program, home)
 
