@@ -66,7 +66,10 @@ def plan_finish(model: dict, current: dict, request: FinishRequest, *, assumed: 
         )
         for role_arn, feature in missing_roles(model, current)
     ]
-    restart_awaited = needs_reboot(current) or any("DBParameterGroupName" in step.parameters for step in modify)
+    # Where the modification restarts the instance itself, no other restart is to be expected; it is looked at again after it.
+    restart_awaited = (needs_reboot(current) or any("DBParameterGroupName" in step.parameters for step in modify)) and not any(
+        _restarts(step.parameters, current) for step in modify
+    )
     restart = []
     if restart_awaited:
         restart.append(
@@ -82,6 +85,12 @@ def plan_finish(model: dict, current: dict, request: FinishRequest, *, assumed: 
     late, remarks = _late(model, current, request, identifier, resource_id)
     # Roles one by one: a second association while the first is pending is refused by some engines.
     return Plan(stages(tags, modify, *([role] for role in roles), restart, *([step] for step in late)), tuple(remarks))
+
+
+def _restarts(parameters: dict, current: dict) -> bool:
+    """Whether a modification restarts the instance: backups switched on or off do (AWS: ModifyDBInstance, BackupRetentionPeriod)."""
+    days = parameters.get("BackupRetentionPeriod")
+    return days is not None and bool(days) != bool(current.get("BackupRetentionPeriod"))
 
 
 def _tags(model, current, request, identifier, resource_id) -> list[Step]:

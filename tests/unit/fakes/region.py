@@ -489,13 +489,15 @@ def apply_parameters(described: dict, parameters: dict, born: bool = False) -> N
         EnableCloudwatchLogsExports="EnabledCloudwatchLogsExports",
         MaxAllocatedStorage="MaxAllocatedStorage",
     )
+    days = bool(described.get("BackupRetentionPeriod"))
+    restarts = bool(parameters.get("BackupRetentionPeriod", days)) != days  # to switch backups on or off takes a restart
     for name, value in parameters.items():
         if name in straight:
             described[straight[name]] = value
         elif name == "VpcSecurityGroupIds":
             described["VpcSecurityGroups"] = [{"VpcSecurityGroupId": each, "Status": "active"} for each in value]
         elif name == "DBParameterGroupName":
-            state = "in-sync" if born else "pending-reboot"
+            state = "in-sync" if born or restarts else "pending-reboot"
             described["DBParameterGroups"] = [{"DBParameterGroupName": value, "ParameterApplyStatus": state}]
         elif name == "OptionGroupName":
             described["OptionGroupMemberships"] = [{"OptionGroupName": value, "Status": "in-sync"}]

@@ -105,9 +105,12 @@ def test_a_parent_that_will_have_been_made():
 
 def test_another_parameter_group_comes_by_modify_and_restart():
     group = [{"DBParameterGroupName": "pg-replica", "ParameterApplyStatus": "in-sync"}]
-    steps = plan(parent(), model_=model(DBParameterGroups=group)).steps
+    steps = plan(parent(), model_=model(DBParameterGroups=group, BackupRetentionPeriod=0)).steps
     assert [step.action for step in steps] == ["CreateDBInstanceReadReplica", "ModifyDBInstance", "RebootDBInstance"]
     assert steps[1].parameters["DBParameterGroupName"] == "pg-replica"
+    # To switch backups on restarts the replica by itself.
+    steps = plan(parent(), model_=model(DBParameterGroups=group, BackupRetentionPeriod=3)).steps
+    assert [step.action for step in steps] == ["CreateDBInstanceReadReplica", "ModifyDBInstance"]
 
 
 def test_marks_of_the_model_alone_are_carried_once():
