@@ -47,7 +47,9 @@ def compare_data(context) -> dict:
             closer=(partial(digest_rows, source), partial(digest_rows, target)),
         )
         rows = table_rows(ours, theirs, measured)
-        differences = compare_catalogs(ours, theirs)
+        differences = [
+            row for row in compare_catalogs(ours, theirs) if params["compare_auto_increment"] or row["kind"] != "auto_increment"
+        ]
         new_orphans, old_orphans = orphans(ours, theirs)
         if left_out:
             context.warn(f"{left_out} table(s) were beyond the time budget of {params['time_budget']} s: only approximate row counts are known.")

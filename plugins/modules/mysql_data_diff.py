@@ -36,6 +36,12 @@ options:
     type: list
     elements: str
     default: []
+  compare_auto_increment:
+    description:
+      - Whether a smaller next C(AUTO_INCREMENT) value on the target is a difference. Between replicas it is none, as they do not give ids away, and
+        a value that a transaction on the primary took and did not use may show on one of them only.
+    type: bool
+    default: true
   fail_on_difference:
     description:
       - Whether to fail when something differs. Tables beyond the time budget are no difference.
@@ -134,6 +140,7 @@ ARGUMENT_SPEC = dict(
     time_budget=dict(type="int", default=300),
     schemas=dict(type="list", elements="str"),
     exclude_schemas=dict(type="list", elements="str", default=[]),
+    compare_auto_increment=dict(type="bool", default=True),
     fail_on_difference=dict(type="bool", default=True),
 )
 
