@@ -22,6 +22,7 @@ from typing import Any
 
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.engines import Engine, engine_row
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.names import own_tags, tags_of
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.readiness import pending_values
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.statuses import READY_STATUSES
 
 NEWEST_BOTOCORE = "1.44.5"
@@ -567,10 +568,10 @@ def _expect_subnet_group(source: dict, target: dict, circumstances: Circumstance
 
 
 def _expect_nothing_pending(source: dict, target: dict, circumstances: Circumstances) -> tuple[str, str]:
-    pending = target.get("PendingModifiedValues") or {}
+    pending = pending_values(target)
     if pending:
         return DIFFERENT, f"modifications of the target are still pending: {', '.join(sorted(pending))}"
-    if source.get("PendingModifiedValues"):
+    if pending_values(source):
         return EXPLAINED, "pending on the source only: the target was made from the values in force"
     return EQUAL, ""
 
@@ -990,11 +991,11 @@ RULES: tuple[Rule, ...] = (
         Compare.EXPECTED,
         "modifications that RDS has accepted and not yet made",
         _SHAPE,
-        value=lambda description: description.get("PendingModifiedValues") or {},
+        value=pending_values,
         restored=_always({}),
         cloned=_always({}),
         expected=_expect_nothing_pending,
-        show=lambda description: tuple(sorted(description.get("PendingModifiedValues") or ())),
+        show=lambda description: tuple(sorted(pending_values(description))),
     ),
     _volatile("LatestRestorableTime", "appears with the first backup and moves on"),
     Rule(

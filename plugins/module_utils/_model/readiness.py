@@ -11,11 +11,26 @@ from __future__ import annotations
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.statuses import READY_STATUSES, meaning_of_status
 
 
+# What a wait may bear with for a while: an instance is a replica, and RDS does not say (yet) how its replication is.
+UNREPORTED = "replication has not reported yet"
+
+
+def pending_values(description: dict) -> dict:
+    """What RDS has accepted and not yet made; without the empty structures that stand for nothing."""
+    return {member: value for member, value in (description.get("PendingModifiedValues") or {}).items() if not _empty(value)}
+
+
+def _empty(value) -> bool:
+    if isinstance(value, dict):
+        return all(_empty(each) for each in value.values())
+    return value is None or value == [] or value == ""
+
+
 def needs_reboot(description: dict) -> bool:
     """Whether only a reboot puts what was asked for in force (a parameter group or a dedicated log volume waits for it)."""
     if any(group.get("ParameterApplyStatus") == "pending-reboot" for group in description.get("DBParameterGroups") or ()):
         return True
-    return set(description.get("PendingModifiedValues") or ()) == {"DedicatedLogVolume"}
+    return set(pending_values(description)) == {"DedicatedLogVolume"}
 
 
 def not_ready(description: dict) -> str | None:
@@ -53,7 +68,7 @@ def _unfinished(description: dict):
     status = description.get("DBInstanceStatus")
     if status not in READY_STATUSES:
         yield f"status {status}"
-    pending = sorted(description.get("PendingModifiedValues") or ())
+    pending = sorted(pending_values(description))
     if pending:
         yield f"pending: {', '.join(pending)}"
     for group in description.get("DBParameterGroups") or ():
@@ -77,16 +92,17 @@ def _unfinished(description: dict):
     if description.get("ReadReplicaSourceDBInstanceIdentifier"):
         infos = [each for each in description.get("StatusInfos") or () if each.get("StatusType") == "read replication"]
         if not infos:
-            yield "replication has not reported yet"
+            yield UNREPORTED
         for info in infos:
             if info.get("Status") != "replicating":
                 yield f"replication is in state {info.get('Status')}"
 
 
-def settled(description: dict, *, replication: bool = True) -> str | None:
+def settled(description: dict, *, replication: bool = True, reported: bool = False) -> str | None:
     """One reason why something of this instance is still in motion, or None; what only a reboot would change is at rest.
 
     :param replication: False leaves the state of replication out, which a rename neither needs nor changes.
+    :param reported: True counts a replica of which RDS says nothing as in motion; it may say so in a moment, or never.
     """
     at_rest = dict(description)
     at_rest["DBParameterGroups"] = [
@@ -94,7 +110,10 @@ def settled(description: dict, *, replication: bool = True) -> str | None:
         for group in description.get("DBParameterGroups") or ()
     ]
     if needs_reboot(description):
-        at_rest["PendingModifiedValues"] = {k: v for k, v in (description.get("PendingModifiedValues") or {}).items() if k != "DedicatedLogVolume"}
+        at_rest["PendingModifiedValues"] = {k: v for k, v in pending_values(description).items() if k != "DedicatedLogVolume"}
     if not replication:
         at_rest.pop("ReadReplicaSourceDBInstanceIdentifier", None)
-    return not_ready(at_rest)
+    for reason in _unfinished(at_rest):
+        if reported or reason != UNREPORTED:
+            return reason
+    return None

@@ -21,7 +21,7 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.names i
     own_tags,
     tags_of,
 )
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.readiness import broken, needs_reboot
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.readiness import broken, needs_reboot, pending_values
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.statuses import READY_STATUSES, meaning_of_status
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.topology import (
     Listing,
@@ -298,7 +298,7 @@ def _state_blockers(topology: Topology, around: Surroundings, policy: Policy) ->
         fault = broken(source) if status in READY_STATUSES else None
         if fault:
             blockers.append(Blocker("broken", name, f"{name} is {status}, but {fault}: mend it first."))
-        pending = sorted(k for k, v in (source.get("PendingModifiedValues") or {}).items() if v not in (None, {}, [], member.old_name))
+        pending = sorted(k for k, v in pending_values(source).items() if v != member.old_name)
         if pending:
             text = f"{name} has pending modifications ({', '.join(pending)}), which the rename would put in force. Apply or cancel them first."
             blockers.append(Blocker("pending_modified_values", name, text))

@@ -18,7 +18,7 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors 
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.names import tag_list, tags_of
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.statuses import READY_STATUSES, meaning_of_status
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.steps import Step
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.readiness import broken, settled
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.readiness import UNREPORTED, broken, settled
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._run.wait import Limits, Outlook
 
 
@@ -41,6 +41,7 @@ class Handler:
         self._started: float | None = None
         self._missing_since: float | None = None
         self._settled_since: float | None = None
+        self._unreported_since: float | None = None
 
     @property
     def label(self) -> str:
@@ -113,8 +114,8 @@ class Handler:
             self._settled_since = None
             progress = described.get("PercentProgress")
             return Outlook(False, f"{status} {progress} %" if progress else status)
-        reason = settled(described, replication=replication)
-        if reason:
+        reason = settled(described, replication=replication, reported=True)
+        if reason and not self._borne_long_enough(reason):
             self._settled_since = None
             return Outlook(False, f"{status}, {reason}")
         if confirmed:
@@ -128,6 +129,15 @@ class Handler:
                 next_step=f"Read the events of {self.label} (aws rds describe-events) for the reason, then run again.",
             )
         return Outlook(False, f"{status}, change not visible yet")
+
+    def _borne_long_enough(self, reason: str) -> bool:
+        """Whether RDS has been silent about a replica for so long that it will not say anything."""
+        if reason != UNREPORTED:
+            self._unreported_since = None
+            return False
+        if self._unreported_since is None:
+            self._unreported_since = self.clock.monotonic()
+        return self.clock.monotonic() - self._unreported_since > self.limits.report_timeout
 
 
 def stop_if_final(described: dict, step: Step, rds) -> None:

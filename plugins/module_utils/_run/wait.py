@@ -28,6 +28,7 @@ class Limits:
     :param missing_timeout: how long something just made or renamed may be invisible (RDS guide: eventual consistency).
     :param effect_timeout: how long a change may be accepted, settled and yet not visible.
     :param restart_grace: how long a restart may go unseen before it is taken for done: short ones fall between two reads.
+    :param report_timeout: how long a replica that is ready in all else may say nothing of its replication.
     :param steady_reads: how many reads in a row must agree before a state is believed.
     """
 
@@ -37,6 +38,7 @@ class Limits:
     missing_timeout: float = 900.0
     effect_timeout: float = 900.0
     restart_grace: float = 30.0
+    report_timeout: float = 300.0
     steady_reads: int = 3
 
     @property

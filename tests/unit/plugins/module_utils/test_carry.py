@@ -641,6 +641,8 @@ def test_settled_leaves_out_what_only_a_reboot_changes():
     assert settled(waiting) is None and not_ready(waiting)
     assert settled({**waiting, "PendingModifiedValues": {"MultiAZ": True}})
     lagging = instance(ReadReplicaSourceDBInstanceIdentifier="a")
+    assert settled(lagging, reported=True) and settled(lagging) is None
+    lagging["StatusInfos"] = [{"StatusType": "read replication", "Status": "replication degraded"}]
     assert settled(lagging) and settled(lagging, replication=False) is None
 
 

@@ -55,6 +55,25 @@ def test_ready(status):
     assert outlook(handler(WAIT), instance("x", DBInstanceStatus=status)).done
 
 
+@pytest.mark.parametrize("nothing", [{"PendingCloudwatchLogsExports": {}}, {"PendingCloudwatchLogsExports": {"LogTypesToEnable": []}, "Port": None}])
+def test_empty_structures_are_not_pending(nothing):
+    assert outlook(handler(WAIT), instance("x", PendingModifiedValues=nothing)).done
+
+
+def test_zero_and_false_are_pending():
+    assert "BackupRetentionPeriod, MultiAZ" in outlook(handler(WAIT), instance("x", PendingModifiedValues={"BackupRetentionPeriod": 0, "MultiAZ": False})).text
+
+
+def test_a_replica_of_which_rds_says_nothing_is_awaited_for_a_while_only():
+    made = handler(WAIT)
+    silent = replica("x", "y", DbiResourceId="db-X", StatusInfos=[])
+    assert outlook(made, silent).text == "available, replication has not reported yet"
+    made.clock.sleep(made.limits.report_timeout)
+    assert not outlook(made, silent).done
+    made.clock.sleep(1)
+    assert outlook(made, silent).done
+
+
 @pytest.mark.parametrize("status", [*sorted(MOVING_STATUSES), "a-status-of-tomorrow"])
 def test_moving(status):
     seen = outlook(handler(WAIT), instance("x", DBInstanceStatus=status))

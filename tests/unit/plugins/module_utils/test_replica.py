@@ -60,8 +60,9 @@ def test_what_differs_is_set():
 def test_one_in_motion_is_awaited():
     (step,) = plan(parent(), made(DBInstanceStatus="creating")).steps
     assert (step.action, step.mutates, step.replan) == ("WaitUntilReady", False, True)
-    (step,) = plan(parent(), made(StatusInfos=[])).steps
+    (step,) = plan(parent(), made(StatusInfos=[{"StatusType": "read replication", "Status": "replication degraded"}])).steps
     assert step.action == "WaitUntilReady", "a replica is ready when it replicates"
+    assert plan(parent(), made(StatusInfos=[])).stages == (), "the wait after its creation has borne with RDS's silence already"
 
 
 def test_a_parent_in_motion_is_awaited():
