@@ -72,6 +72,8 @@ class Database:
         with self.cursor() as cursor:
             if not is_mariadb:
                 cursor.execute("SET SESSION print_identified_with_as_hex = ON")
+            # From the tables, not from memory: MySQL shows the routine grants of a name that is not ASCII only after it read them anew.
+            cursor.execute("FLUSH LOCAL PRIVILEGES")
             cursor.execute("SELECT user, host, is_role FROM mysql.user" if is_mariadb else "SELECT user, host, 'N' FROM mysql.user")
             for user, host, is_role in cursor.fetchall():
                 said = []
