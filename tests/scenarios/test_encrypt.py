@@ -135,7 +135,8 @@ def test_plan_check_mode_and_a_second_run_call_nothing_that_changes(story, run):
 
 
 def test_the_plan_holds_the_steps_that_were_executed(story):
-    steps = [step for record in story.runs["plan"].results(kind="ok") if "topology" in record["result"] for step in planned(record["result"]["topology"]["steps"])]
+    steps = [step for record in story.runs["plan"].results(kind="ok") if "topology" in record["result"]
+             for step in planned(record["result"]["topology"]["steps"])]
     assert by_instance(steps) == by_instance(story.steps)
 
 

@@ -32,7 +32,8 @@ def operator(lab, tmp_path):
     return lab.operator(tmp_path)
 
 
-HOST = {"rds_encryption_login_user": "admin"}
+# Tasks of the operator run where the inventory says.
+HOST = {"rds_encryption_login_user": "admin", "ansible_connection": "local", "ansible_python_interpreter": "{{ ansible_playbook_python }}"}
 
 
 def test_credentials_that_do_not_log_in_stop_every_host(lab, operator):

@@ -132,7 +132,8 @@ def test_quotas_are_counted_over_the_whole_fleet(double, operator, setting, room
 @pytest.mark.parametrize("variables, words", [
     ({"kms_key_id": None}, "rds_encryption_kms_key_id"),
     ({"strategy": "hot"}, "hot"),
-    ({"login_password": "secret-of-mine-1", "login_secret_id": "prod/db", "login_user": "admin"}, "Both rds_encryption_login_password and rds_encryption_login_secret_id"),
+    ({"login_password": "secret-of-mine-1", "login_secret_id": "prod/db", "login_user": "admin"},
+     "Both rds_encryption_login_password and rds_encryption_login_secret_id"),
     ({"login_password": "secret-of-mine-1"}, "rds_encryption_login_user is not"),
     ({"old_prefix": "x-", "new_prefix": "x-"}, "differ from each other"),
     ({"before_fence_tasks": "no/such/file.yml"}, "rds_encryption_before_fence_tasks names no/such/file.yml, which is not a file"),

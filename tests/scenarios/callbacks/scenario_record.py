@@ -38,8 +38,8 @@ class CallbackModule(CallbackBase):
 
     def _write(self, kind, result):
         # Through the display's own serializer: it masks what no_log masks and knows ansible's types.
-        line = {"time": time.time(), "kind": kind, "play": self._play, "task": result.task.get_name(), "action": result.task.action, "host": result.host.get_name(),
-                "result": json.loads(self._dump_results(result.result))}
+        line = {"time": time.time(), "kind": kind, "play": self._play, "task": result.task.get_name(),
+                "action": result.task.action, "host": result.host.get_name(), "result": json.loads(self._dump_results(result.result))}
         self._file.write(json.dumps(line) + "\n")
 
     def v2_runner_on_ok(self, result):
