@@ -24,6 +24,7 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.steps i
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.topology import ROLE_REPLICA, is_encrypted, target_tags_for
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.carry import predict_replica, replica_parameters
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.finish import FinishRequest, plan_finish
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.restore import being_made_unmarked, wait_for_marks
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,8 @@ def plan_replica(request: ReplicaRequest, state: ReplicaState) -> Plan:
     if problem:
         raise RefusedError(f"target_db_instance_identifier {request.target_identifier} {problem}.")
     if state.replica is not None:
+        if being_made_unmarked(state.replica):
+            return Plan(stages([wait_for_marks(state.replica, TAG_SOURCE_RESOURCE_ID)]))
         _check_is_ours(request, state)
         return plan_finish(state.model, state.replica, request.finish)
     parent = state.parent

@@ -25,6 +25,7 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.names i
     tag_list,
     tags_of,
 )
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.statuses import READY_STATUSES
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.steps import Plan, Step, stages
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.topology import (
     ROLE_COPY,
@@ -92,6 +93,8 @@ def plan_restore(request: RestoreRequest, state: RestoreState) -> Plan:
     """
     _check_request(request)
     if state.target is not None:
+        if being_made_unmarked(state.target):
+            return Plan(stages([wait_for_marks(state.target, TAG_SOURCE_RESOURCE_ID)]))
         check_target_is_ours(request, state)
         return plan_finish(state.source, state.target, request.finish)
     _check_fence(request, state.source)
@@ -177,6 +180,24 @@ def _check_not_lost(request: RestoreRequest, source: dict) -> None:
             next_step=f"Run again in some minutes; if it was removed for good, take the tag {TAG_TARGET_RESOURCE_ID} off "
             f"{source['DBInstanceIdentifier']} first.",
         )
+
+
+def being_made_unmarked(described: dict) -> bool:
+    """Whether an instance is being made and shows no tags yet (they may come later than it): whose it is cannot be said before it does."""
+    return described["DBInstanceStatus"] not in READY_STATUSES and not tags_of(described)
+
+
+def wait_for_marks(described: dict, mark: str) -> Step:
+    """The step that waits until an instance that is being made shows its tags."""
+    identifier = described["DBInstanceIdentifier"]
+    return Step(
+        "WaitUntilReady",
+        identifier,
+        f"Wait until the tags of {identifier} say who made it",
+        resource_id=described["DbiResourceId"],
+        replan=True,
+        confirmed=lambda d: mark in tags_of(d),
+    )
 
 
 def check_target_is_ours(request: RestoreRequest, state: RestoreState) -> None:

@@ -42,6 +42,7 @@ class Handler:
         self._missing_since: float | None = None
         self._settled_since: float | None = None
         self._unreported_since: float | None = None
+        self._unmarked_since: float | None = None
 
     @property
     def label(self) -> str:
@@ -86,6 +87,14 @@ class Handler:
         if self._started is None:
             self._started = self.clock.monotonic()
         return self.clock.monotonic() - self._started
+
+    def _marks_may_come(self, made: dict) -> bool:
+        """Whether something that may just have been made shows no tags at all, and not for so long that they will not come any more."""
+        if tags_of(made):
+            return False
+        if self._unmarked_since is None:
+            self._unmarked_since = self.clock.monotonic()
+        return self.clock.monotonic() - self._unmarked_since <= self.limits.marks_timeout
 
     def _mine(self, instances: list[dict]) -> dict | None:
         key, mine = ("DbiResourceId", self.resource_id) if self.resource_id else ("DBInstanceIdentifier", self.identifier)
@@ -171,7 +180,9 @@ class WaitUntilReady(Handler):
 
     def outlook(self, instances):
         described = self._mine(instances)
-        return self._settling(described, confirmed=True) if described else self._missing()
+        if described is None:
+            return self._missing()
+        return self._settling(described, confirmed=self.step.confirmed is None or self.step.confirmed(described))
 
 
 class Tagging(Handler):
@@ -304,13 +315,16 @@ class SnapshotHandler(Handler):
 
     def happened(self):
         snapshot = self.rds.describe_snapshot(self.step.resource)
-        if snapshot is None:
+        if snapshot is None or (not self._is_ours(snapshot) and self._marks_may_come(snapshot)):
             return False
         self._refuse_if_foreign(snapshot)
         return True
 
+    def _is_ours(self, snapshot: dict) -> bool:
+        return self.step.confirmed is None or self.step.confirmed(snapshot)
+
     def _refuse_if_foreign(self, snapshot: dict) -> None:
-        if self.step.confirmed is not None and not self.step.confirmed(snapshot):
+        if not self._is_ours(snapshot):
             raise RefusedError(
                 f"{self.step.what}: a snapshot named {self.step.resource} exists, but it is not the one of this fence.",
                 done="It was not used.",
@@ -329,6 +343,8 @@ class SnapshotHandler(Handler):
         self._missing_since = None
         status = snapshot.get("Status", "creating")
         if status == "available":
+            if not self._is_ours(snapshot) and self._marks_may_come(snapshot):
+                return Outlook(False, "available, its tags are not visible yet")
             self._refuse_if_foreign(snapshot)
             return Outlook(True, "available")
         if status in ("failed", "deleted", "deleting") or status.startswith("incompatible"):
@@ -363,6 +379,8 @@ class Creation(Handler):
         if described is None:
             return False
         if self.step.confirmed is not None and not self.step.confirmed(described):
+            if self._marks_may_come(described):
+                return False
             raise RefusedError(
                 f"{self.step.what}: an instance {self.step.resource} exists already, and this run did not make it.",
                 done="It was left as it is.",
@@ -374,7 +392,7 @@ class Creation(Handler):
         described = self._mine(instances)
         if described is None:
             return self._missing()
-        return self._settling(described, confirmed=True)
+        return self._settling(described, confirmed=self.step.confirmed is None or self.step.confirmed(described))
 
 
 class Modification(Handler):

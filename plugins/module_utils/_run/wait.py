@@ -29,6 +29,7 @@ class Limits:
     :param effect_timeout: how long a change may be accepted, settled and yet not visible.
     :param restart_grace: how long a restart may go unseen before it is taken for done: short ones fall between two reads.
     :param report_timeout: how long a replica that is ready in all else may say nothing of its replication.
+    :param marks_timeout: how long something that may be ours may show no tags before it is taken for somebody else's.
     :param steady_reads: how many reads in a row must agree before a state is believed.
     """
 
@@ -39,6 +40,7 @@ class Limits:
     effect_timeout: float = 900.0
     restart_grace: float = 30.0
     report_timeout: float = 300.0
+    marks_timeout: float = 120.0
     steady_reads: int = 3
 
     @property

@@ -323,6 +323,8 @@ def test_a_snapshot_that_failed(status):
 
 def test_a_snapshot_of_somebody_else():
     made = with_snapshot("available", Encrypted=False)
+    assert not made.happened() and outlook(made).text == "available, its tags are not visible yet"
+    made.clock.sleep(made.limits.marks_timeout + 1)
     for look in (made.happened, lambda: outlook(made)):
         with pytest.raises(RefusedError, match="not the one of this fence"):
             look()
@@ -330,8 +332,20 @@ def test_a_snapshot_of_somebody_else():
 
 def test_an_instance_of_somebody_else():
     assert handler(RESTORE, encrypted("new-x")).happened() and not handler(RESTORE).happened()
-    with pytest.raises(RefusedError, match="an instance new-x exists already, and this run did not make it"):
-        handler(RESTORE, instance("new-x")).happened()
+    refused = "an instance new-x exists already, and this run did not make it"
+    with pytest.raises(RefusedError, match=refused):
+        handler(RESTORE, instance("new-x", tags={"somebody": "else"})).happened()
+    made = handler(RESTORE, instance("new-x"))
+    assert not made.happened(), "its tags may come later than it"
+    made.clock.sleep(made.limits.marks_timeout + 1)
+    with pytest.raises(RefusedError, match=refused):
+        made.happened()
+
+
+def test_a_creation_is_not_done_before_its_tags_show():
+    made = handler(RESTORE)
+    assert outlook(made, instance("new-x")).text == "available, change not visible yet"
+    assert outlook(made, encrypted("new-x")).done
 
 
 def test_a_creation_is_done_when_it_is_ready():

@@ -57,6 +57,12 @@ def test_what_differs_is_set():
     assert [step.parameters for step in plan(parent(), made(MultiAZ=True)).steps] == [{"MultiAZ": False}]
 
 
+def test_one_whose_tags_do_not_show_yet_is_awaited():
+    (step,) = plan(parent(), made(tags={}, DBInstanceStatus="creating")).steps
+    assert (step.action, step.mutates, step.replan) == ("WaitUntilReady", False, True)
+    assert step.confirmed(made()) and not step.confirmed(made(tags={}))
+
+
 def test_one_in_motion_is_awaited():
     (step,) = plan(parent(), made(DBInstanceStatus="creating")).steps
     assert (step.action, step.mutates, step.replan) == ("WaitUntilReady", False, True)

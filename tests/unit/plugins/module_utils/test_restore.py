@@ -184,6 +184,12 @@ def test_a_target_that_exists_is_finished():
     assert [step.parameters for step in made.steps] == [{"MultiAZ": False}, {"DeletionProtection": True}]
 
 
+def test_a_target_whose_tags_do_not_show_yet_is_awaited():
+    (step,) = plan(target=target(tags={}, DBInstanceStatus="creating")).steps
+    assert (step.action, step.mutates, step.replan) == ("WaitUntilReady", False, True)
+    assert step.confirmed(target()) and not step.confirmed(target(tags={}))
+
+
 @pytest.mark.parametrize(
     ("there", "words"),
     [
