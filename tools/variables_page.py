@@ -11,7 +11,7 @@ import yaml
 TOP = pathlib.Path(__file__).resolve().parent.parent
 PAGE = TOP / "docs" / "variables.md"
 BASE = "rds_encryption"
-PHASES = ("preflight", "fence", "build", "validate", "cutover", "report")
+PHASES = ("preflight", "prepare", "fence", "build", "validate", "cutover", "report")
 
 # What the playbooks themselves read, not the roles: tests/unit/test_pages.py compares this with playbooks/*.yml.
 PLAYBOOK_VARIABLES = {

@@ -43,8 +43,8 @@ def test_the_page_of_variables_knows_those_of_the_playbooks():
 
 def blockers() -> set[str]:
     """The codes of all blockers that preflight can raise."""
-    source = text_of("plugins", "module_utils", "_plan", "preflight.py")
-    return set(re.findall(r"Blocker\(\s*\"(\w+)\"", source)) | PRINTED_BY_THE_ROLE
+    sources = text_of("plugins", "module_utils", "_plan", "preflight.py"), text_of("plugins", "module_utils", "_jobs", "topology_info.py")
+    return {code for source in sources for code in re.findall(r"Blocker\(\s*\"(\w+)\"", source)} | PRINTED_BY_THE_ROLE
 
 
 def test_the_runbook_explains_every_blocker():
@@ -108,8 +108,16 @@ def test_examples_are_valid():
     assert files
     for path in files:
         assert yaml.safe_load(path.read_text(encoding="utf-8")) is not None, path
+
+
+def test_the_hooks_of_the_examples_run_where_they_should():
+    # The names of instances are no machines: without these the tasks of the hooks would go out by SSH. In all, they would catch delegated tasks.
+    local = {"ansible_connection": "local", "ansible_python_interpreter": "{{ ansible_playbook_python }}"}
+    assert local.items() <= yaml.safe_load(text_of("examples", "inventory", "group_vars", "prod.yml")).items()
+    assert not (TOP / "examples" / "inventory" / "group_vars" / "all.yml").exists()
+    for play in yaml.safe_load(text_of("playbooks", "encrypt.yml")) + yaml.safe_load(text_of("playbooks", "plan.yml")):
+        assert "connection" not in play, play["name"]
     delegated = [task for path in (TOP / "examples" / "hooks").glob("*.yml") for task in yaml.safe_load(path.read_text()) if "delegate_to" in task]
     assert delegated
     for task in delegated:
-        # The plays are local and name the controller's Python: a delegated task would inherit both.
-        assert task["connection"] == "ansible.builtin.ssh" and "ansible_python_interpreter" in task["vars"], task["name"]
+        assert "connection" not in task, task["name"]
