@@ -102,6 +102,15 @@ def test_stop_start_and_automatic_start(lab, refused):
     assert lab.status("prod-one") == "available"
 
 
+def test_an_instance_that_is_seeded_as_stopped_stays_so_for_seven_days(lab):
+    lab.seed(DBInstanceStatus="stopped")
+    lab.advance(6 * 86400)
+    assert lab.status("prod-one") == "stopped"
+    lab.advance(2 * 86400)
+    lab.finish()
+    assert lab.status("prod-one") == "available"
+
+
 def test_stop_takes_a_snapshot_first(lab):
     lab.seed()
     lab.rds.stop_db_instance(DBInstanceIdentifier="prod-one", DBSnapshotIdentifier="before-stop")

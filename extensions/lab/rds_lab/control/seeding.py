@@ -52,6 +52,7 @@ class Seeding(Networks):
                                 description.get("DbiResourceId"))
             instance.supported = bool(self.engines.supports(engine))
             instance.status = description.get("DBInstanceStatus", "available")
+            instance.stopped_since = self.clock.now() if instance.status == "stopped" else 0.0
             instance.password = master_password or (source.password if source else "")
             instance.source_id = source.resource_id if source else ""
             named = description.get("ReadReplicaSourceDBInstanceIdentifier", "")
