@@ -104,11 +104,14 @@ def _digest_of(server: Server, schema: str, table: str) -> tuple[int | None, int
         # Two halves of a hash by exclusive or, which order does not change, and a sum, which equal pairs of rows do change.
         row = server.rows(
             "SELECT COUNT(*) AS n, COALESCE(BIT_XOR(CAST(CONV(LEFT(h, 16), 16, 10) AS UNSIGNED)), 0) AS a,"
-            " COALESCE(BIT_XOR(CAST(CONV(RIGHT(h, 16), 16, 10) AS UNSIGNED)), 0) AS b, COALESCE(SUM(CRC32(h)), 0) AS c"
+            " COALESCE(BIT_XOR(CAST(CONV(RIGHT(h, 16), 16, 10) AS UNSIGNED)), 0) AS b, COALESCE(SUM(CRC32(h)), 0) AS c,"
+            " COALESCE(SUM(h IS NULL), 0) AS too_long"
             f" FROM (SELECT SHA2(CONCAT_WS(',', {values}), 256) AS h FROM {name(schema)}.{name(table)}) AS hashed"
         )[0]
     except StatementError as e:
         if server.lost(e):
             raise
         return None, None
+    if int(row["too_long"]):
+        return None, None  # rows beyond max_allowed_packet have no hash: nothing is known of them
     return int(row["n"]), hash((int(row["a"]), int(row["b"]), int(row["c"])))
