@@ -282,6 +282,18 @@ def variables_in(text: str) -> set[str]:
     return set(re.findall(r"\brds_encryption_\w+", text)) - set(re.findall(r"\bregister: (rds_encryption_\w+)", text))
 
 
+def test_what_runs_on_the_controller_does_so_whatever_the_inventory_says():
+    """A host's ansible_connection beats the keyword: modules would be run on whatever machine has a database's name."""
+    local = [
+        (path.relative_to(TOP), task)
+        for path in sorted(TOP.glob("roles/*/tasks/*.yml"))
+        for task in yaml_of(path)
+        if task.get("connection") == "local"
+    ]
+    assert len(local) > 5
+    assert not [f"{path}: {task['name']}" for path, task in local if task["vars"].get("ansible_connection") != "local"]
+
+
 def test_roles_document_their_defaults():
     assert roles(), "there are no roles"
     base = defaults(TOP / "roles" / BASE)
