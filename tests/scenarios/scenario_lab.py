@@ -201,7 +201,8 @@ class Lab(Api):
 
     def _command(self, name: str, *arguments: str) -> str:
         done = subprocess.run([sys.executable, "-m", "rds_lab", name, "--port", str(self._port), "--directory", str(self._directory), *arguments],
-                              env={**os.environ, "PYTHONPATH": str(TOP / "extensions" / "lab")}, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+                              env={**os.environ, "PYTHONPATH": str(TOP / "extensions" / "lab")}, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              check=False)
         assert done.returncode == 0, f"rds_lab {name}:\n{done.stdout}"
         return done.stdout
 

@@ -103,7 +103,7 @@ class Database:
             file.write(f"[client]\nhost={endpoint['Address']}\nport={endpoint['Port']}\nuser={self.instance['MasterUsername']}\npassword={self.password}\n")
         try:
             # It prints what came over the wire without saying in which encoding.
-            done = subprocess.run([str(program), "-F", str(defaults), "--charset", "utf8mb4"], capture_output=True, encoding="latin-1", timeout=60)
+            done = subprocess.run([str(program), "-F", str(defaults), "--charset", "utf8mb4"], capture_output=True, encoding="latin-1", timeout=60, check=False)
         finally:
             defaults.unlink()
         lines = [line for line in done.stdout.splitlines() if line and not line.startswith("--")]

@@ -91,5 +91,3 @@ def test_what_was_made_under_an_earlier_fence_never_serves(lab, operator):
     assert encrypted["KmsKeyId"] == lab.key()
     assert Database(encrypted, lab.password).rows("SELECT COUNT(*) FROM app.items WHERE name = 'written after the way back'") == [(1,)]
     assert encrypted["DbiResourceId"] != lab.instances()["stale-second"]["DbiResourceId"]
-
-

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import pytest
-from lab_servers import LAB  # noqa: F401  (finds the lab)
+from lab_servers import LAB  # noqa: F401  # pylint: disable=unused-import
 
 from rds_lab.servers.mariadb_log import _crc32c
 from rds_lab.servers.mariadb_log import cut_stale_tail

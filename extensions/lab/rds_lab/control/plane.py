@@ -13,7 +13,8 @@ import traceback
 
 from ..clock import Clock, ClockStopped
 from ..null_engines import NullEngines
-from . import (  # noqa: F401  # pylint: disable=unused-import  (the operations register themselves)
+# The operations register themselves.
+from . import (  # noqa: F401  # pylint: disable=unused-import
     answers,
     clusters,
     create,
