@@ -129,12 +129,16 @@ class Topology:
 
     @property
     def finished(self) -> bool:
-        """Whether nothing is left to do: every member cut over, and the target free of the collection's tags."""
+        """Whether nothing is left to do: the run came to its end, which the marks of the primary's target show: they go last of all.
+
+        What became of replicas since is their owners' affair: one that was removed or renamed is not made again.
+        """
+        primary = self.primary
         return (
-            bool(self.members)
-            and all(m.cut_over for m in self.members if m.source)
+            primary is not None
+            and primary.cut_over
             and TAG_CUT_OVER_AT in self.source_tags
-            and not any(key.startswith(TAG_PREFIX) for m in self.members if m.target for key in tags_of(m.target))
+            and not any(key.startswith(TAG_PREFIX) for key in tags_of(primary.target))
         )
 
 

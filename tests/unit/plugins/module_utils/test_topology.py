@@ -143,6 +143,14 @@ POINTS = {
         True,
         False,
     ),
+    "finished, the replica removed since": (
+        [source("old-x", tags=CUT), source_replica("old-x-r", "old-x", tags=REPLICA), target("x")],
+        ("old-x", "x"),
+        ("old-x-r", None),
+        "f1",
+        True,
+        True,
+    ),
     "finished": (
         [source("old-x", tags=CUT), source_replica("old-x-r", "old-x", tags=REPLICA), target("x"), target_replica("x-r", "x")],
         ("old-x", "x"),
