@@ -198,6 +198,13 @@ def test_keys_that_cannot_be_used(lab, key, refused):
     assert len(lab.rds.describe_db_snapshots()["DBSnapshots"]) == 1
 
 
+def test_a_key_made_with_the_defaults_of_kms_can_be_used(lab):
+    lab.seed()
+    lab.snapshot()
+    copy(lab, KmsKeyId=lab.client("kms").create_key()["KeyMetadata"]["Arn"])
+    assert len(lab.rds.describe_db_snapshots()["DBSnapshots"]) == 2
+
+
 def test_the_service_key_exists_after_its_first_use(lab, refused):
     lab.seed()
     lab.snapshot()

@@ -74,7 +74,7 @@ class Neighbours:
 
     def key_trouble(self, key) -> str:
         """Why a key cannot be used for storage, or an empty text."""
-        if key.key_spec != "SYMMETRIC_DEFAULT" or key.key_usage != "ENCRYPT_DECRYPT":
+        if key.key_spec != "SYMMETRIC_DEFAULT" or (key.key_usage or "ENCRYPT_DECRYPT") != "ENCRYPT_DECRYPT":
             return "the key is not a symmetric encryption key"
         if not key.enabled or key.key_state != "Enabled":
             return f"the key is {key.key_state}"
