@@ -175,14 +175,17 @@ class Double(Api):
 
 def free_port() -> int:
     """A port of 127.0.0.1 that nobody uses."""
-    for port in range(5701, 5800):
+    # Each worker of a parallel run looks in its own range: a port that was free a moment ago may be taken by another.
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
+    first = 5701 + 30 * (int(worker[2:]) % 3)
+    for port in range(first, first + 30):
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
             return port
-    raise AssertionError("all ports from 5701 to 5799 are in use")
+    raise AssertionError(f"all ports from {first} to {first + 29} are in use")
 
 
 class Lab(Api):

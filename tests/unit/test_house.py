@@ -347,7 +347,11 @@ def test_roles_specify_the_operator_variables_that_they_read():
         options = set(specification(role))
         own = text_of(role / "tasks", role / "templates", role / "vars")
         if role not in strategies:
-            own += "\n" + text_of(*(strategy / "tasks" / f"{role.name}.yml" for strategy in strategies))
+            slots = [strategy / "tasks" / f"{role.name}.yml" for strategy in strategies]
+            own += "\n" + text_of(*slots)
+            for slot in filter(pathlib.Path.is_file, slots):
+                included = re.findall(r"include_tasks: (\w+\.yml)", slot.read_text(encoding="utf-8"))
+                own += "\n" + text_of(*(slot.parent / name for name in included))
             faults += [f"roles/{role.name}: reads {key}, which it does not specify" for key in variables_in(own) - registered - options]
             if role != base:
                 unread = options - variables_in(own) - shared

@@ -26,6 +26,8 @@ except ImportError:  # reported by AnsibleAWSModule
 
 # Reads may be repeated by botocore: they change nothing.
 READING = {"retries": {"mode": "standard", "total_max_attempts": 10}, "connect_timeout": 15, "read_timeout": 60}
+# What preflight would merely like to know is not worth minutes of patience.
+GLANCING = {"retries": {"mode": "standard", "total_max_attempts": 3}, "connect_timeout": 15, "read_timeout": 60}
 CHANGING = {"retries": {"total_max_attempts": 1}, "connect_timeout": 15, "read_timeout": 60}
 
 
@@ -66,7 +68,7 @@ def sort_client_error(code: str, message: str, status: int, operation: str) -> C
 
 
 class Rds:
-    """One region's RDS, seen through two clients: a patient one for reading, one that sends each change once.
+    """One region's RDS, seen through three clients: a patient one for reading, a quick one, one that sends each change once.
 
     :param client: ``client(service, **extra) -> boto3 client``, such as ``Context.client``.
     """
@@ -75,6 +77,7 @@ class Rds:
 
     def __init__(self, client):
         self.read = client("rds", config=Config(**READING))
+        self.glance = client("rds", config=Config(**GLANCING))
         self._change = client("rds", config=Config(**CHANGING))
 
     def call(self, operation: str, **parameters) -> dict:

@@ -120,7 +120,7 @@ def _fleet_needs(topology: Topology, fleet: list[str], listing: Listing, prefixe
 
 def _surroundings(context, rds: Rds, topology: Topology) -> Surroundings:
     unread = surroundings.Unread()
-    client = rds.read
+    client = rds.glance
     classes = {
         (m.source["Engine"], m.source.get("EngineVersion", ""), m.source["DBInstanceClass"])
         for m in topology.members
