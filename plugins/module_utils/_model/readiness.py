@@ -40,8 +40,11 @@ def not_ready(description: dict) -> str | None:
     return None
 
 
-def broken(description: dict) -> str | None:
-    """One reason why no wait can finish this instance, or None: a terminal status, or a part of it that failed for good."""
+def broken(description: dict, *, link_errors: bool = True) -> str | None:
+    """One reason why no wait can finish this instance, or None: a terminal status, or a part of it that failed for good.
+
+    :param link_errors: False leaves replication in state error out: a replica that cannot reach its source for a moment shows it too.
+    """
     status = description.get("DBInstanceStatus")
     kind, advice = meaning_of_status(status)
     if kind == "terminal":
@@ -59,7 +62,8 @@ def broken(description: dict) -> str | None:
         if role.get("Status") == "INVALID":
             return f"RDS cannot assume the role {role.get('RoleArn')} ({role.get('FeatureName')})"
     for info in description.get("StatusInfos") or ():
-        if info.get("StatusType") == "read replication" and info.get("Status") in ("error", "terminated"):
+        final = ("error", "terminated") if link_errors else ("terminated",)
+        if info.get("StatusType") == "read replication" and info.get("Status") in final:
             return f"replication is in state {info.get('Status')}: {info.get('Message') or 'no message'}"
     return None
 

@@ -42,6 +42,7 @@ class Handler:
         self._missing_since: float | None = None
         self._settled_since: float | None = None
         self._unreported_since: float | None = None
+        self._link_error_since: float | None = None
         self._unmarked_since: float | None = None
 
     @property
@@ -118,7 +119,7 @@ class Handler:
     def _settling(self, described: dict, *, confirmed: bool, replication: bool = True) -> Outlook:
         """Done once the instance is ready, nothing of it is in motion, and the step's effect shows."""
         status = described["DBInstanceStatus"]
-        stop_if_final(described, self.step, self.rds)
+        stop_if_final(described, self.step, self.rds, link_errors=self._link_error_lasts(described))
         if status not in READY_STATUSES:
             self._settled_since = None
             progress = described.get("PercentProgress")
@@ -139,6 +140,15 @@ class Handler:
             )
         return Outlook(False, f"{status}, change not visible yet")
 
+    def _link_error_lasts(self, described: dict) -> bool:
+        """Whether replication has been in error for so long that it is no passing loss of the connection to its source."""
+        if broken(described) == broken(described, link_errors=False):
+            self._link_error_since = None
+            return False
+        if self._link_error_since is None:
+            self._link_error_since = self.clock.monotonic()
+        return self.clock.monotonic() - self._link_error_since > self.limits.report_timeout
+
     def _borne_long_enough(self, reason: str) -> bool:
         """Whether RDS has been silent about a replica for so long that it will not say anything."""
         if reason != UNREPORTED:
@@ -149,12 +159,12 @@ class Handler:
         return self.clock.monotonic() - self._unreported_since > self.limits.report_timeout
 
 
-def stop_if_final(described: dict, step: Step, rds) -> None:
+def stop_if_final(described: dict, step: Step, rds, *, link_errors: bool = True) -> None:
     """Raise at once when an instance went into a state that no waiting cures, with what RDS itself says about it (law 9)."""
     status = described["DBInstanceStatus"]
     kind, advice = meaning_of_status(status)
     if kind in ("ready", "moving"):
-        return _stop_if_a_part_failed(described, step)
+        return _stop_if_a_part_failed(described, step, link_errors)
     identifier = described["DBInstanceIdentifier"]
     events = "; ".join(rds.events(identifier, 60)[-3:])
     raise TerminalStateError(
@@ -165,8 +175,8 @@ def stop_if_final(described: dict, step: Step, rds) -> None:
     )
 
 
-def _stop_if_a_part_failed(described: dict, step: Step) -> None:
-    reason = broken(described)
+def _stop_if_a_part_failed(described: dict, step: Step, link_errors: bool) -> None:
+    reason = broken(described, link_errors=link_errors)
     if reason and described["DBInstanceStatus"] in READY_STATUSES:
         raise TerminalStateError(
             f"{step.what}: {described['DBInstanceIdentifier']} is {described['DBInstanceStatus']}, but {reason}.",

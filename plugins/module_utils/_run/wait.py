@@ -28,7 +28,7 @@ class Limits:
     :param missing_timeout: how long something just made or renamed may be invisible (RDS guide: eventual consistency).
     :param effect_timeout: how long a change may be accepted, settled and yet not visible.
     :param restart_grace: how long a restart may go unseen before it is taken for done: short ones fall between two reads.
-    :param report_timeout: how long a replica that is ready in all else may say nothing of its replication.
+    :param report_timeout: how long a replica that is ready in all else may say nothing of its replication, or report an error of it.
     :param marks_timeout: how long something that may be ours may show no tags before it is taken for somebody else's.
     :param steady_reads: how many reads in a row must agree before a state is believed.
     """

@@ -111,10 +111,26 @@ def test_available_with_a_part_that_failed(part):
         outlook(handler(MODIFY), instance("x", **part))
 
 
-def test_replication_that_broke():
-    broken = [{"StatusType": "read replication", "Status": "error", "Message": "no binlog"}]
+def link(status):
+    return replica("x", "y", StatusInfos=[{"StatusType": "read replication", "Status": status, "Message": "no binlog"}])
+
+
+def test_replication_that_ended_is_final():
     with pytest.raises(TerminalStateError, match="no binlog"):
-        outlook(handler(WAIT), replica("x", "y", StatusInfos=broken))
+        outlook(handler(WAIT), link("terminated"))
+
+
+def test_replication_in_error_may_be_a_lost_connection_for_a_while_only():
+    made = handler(WAIT)
+    assert outlook(made, link("error")).text == "available, replication is in state error"
+    made.clock.sleep(made.limits.report_timeout)
+    assert not outlook(made, link("replicating")).text.endswith("error"), "it came back: the patience begins anew"
+    assert not outlook(made, link("error")).done
+    made.clock.sleep(made.limits.report_timeout)
+    assert not outlook(made, link("error")).done
+    made.clock.sleep(1)
+    with pytest.raises(TerminalStateError, match="no binlog"):
+        outlook(made, link("error"))
 
 
 MOVING_PARTS = [
