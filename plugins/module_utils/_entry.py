@@ -20,12 +20,16 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.clock
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import EncryptionError
 
 try:
+    from botocore.config import Config
     from botocore.exceptions import BotoCoreError, ClientError
     from botocore.parsers import ResponseParserError
 
     AWS_ERRORS: tuple = (BotoCoreError, ClientError, ResponseParserError)
 except ImportError:  # AnsibleAWSModule reports the missing library in words
     AWS_ERRORS = ()
+
+# Throttling comes in bursts that outlast botocore's own three attempts.
+PATIENT = {"retries": {"mode": "standard", "total_max_attempts": 10}, "connect_timeout": 15, "read_timeout": 60}
 
 
 class Context:
@@ -46,11 +50,19 @@ class Context:
         self.clock = clock or Clock()
         self._connection = connection
 
-    def client(self, service: str, **extra):
-        """A boto3 client made from the amazon.aws connection options; ``extra`` goes to botocore (``config``, ...)."""
+    def client(self, service: str, config: dict | None = None):
+        """A boto3 client made from the amazon.aws connection options.
+
+        :param config: botocore settings that win over the operator's ``aws_config``. Whatever neither of them says, a client is patient:
+            it is for reading, and reads may be repeated.
+        """
         region, endpoint_url, kwargs = get_aws_connection_info(self._connection)
+        asked = kwargs.pop("aws_config", None)
+        settings = Config(**PATIENT)
+        for more in (asked, config and Config(**config)):
+            settings = settings.merge(more) if more else settings
         return boto3_conn(
-            self._connection, conn_type="client", resource=service, region=region, endpoint=endpoint_url, **{**kwargs, **extra}
+            self._connection, conn_type="client", resource=service, region=region, endpoint=endpoint_url, aws_config=settings, **kwargs
         )
 
 

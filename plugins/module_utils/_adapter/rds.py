@@ -16,16 +16,12 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter impor
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import CallError, Trouble
 
 try:
-    from botocore.config import Config
     from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
     from botocore.exceptions import ConnectionError as NotConnectedError
     from botocore.parsers import ResponseParserError
 except ImportError:  # reported by AnsibleAWSModule
-    Config = None
     BotoCoreError = ClientError = HTTPClientError = NotConnectedError = ResponseParserError = ()
 
-# Reads may be repeated by botocore: they change nothing.
-READING = {"retries": {"mode": "standard", "total_max_attempts": 10}, "connect_timeout": 15, "read_timeout": 60}
 # What preflight would merely like to know is not worth minutes of patience.
 GLANCING = {"retries": {"mode": "standard", "total_max_attempts": 3}, "connect_timeout": 15, "read_timeout": 60}
 CHANGING = {"retries": {"total_max_attempts": 1}, "connect_timeout": 15, "read_timeout": 60}
@@ -70,15 +66,15 @@ def sort_client_error(code: str, message: str, status: int, operation: str) -> C
 class Rds:
     """One region's RDS, seen through three clients: a patient one for reading, a quick one, one that sends each change once.
 
-    :param client: ``client(service, **extra) -> boto3 client``, such as ``Context.client``.
+    :param client: ``client(service, config=None) -> boto3 client``, patient unless told otherwise, such as ``Context.client``.
     """
 
     read_errors = (BotoCoreError, ClientError, ResponseParserError) if BotoCoreError else ()
 
     def __init__(self, client):
-        self.read = client("rds", config=Config(**READING))
-        self.glance = client("rds", config=Config(**GLANCING))
-        self._change = client("rds", config=Config(**CHANGING))
+        self.read = client("rds")
+        self.glance = client("rds", GLANCING)
+        self._change = client("rds", CHANGING)
 
     def call(self, operation: str, **parameters) -> dict:
         """Make one mutating call.
