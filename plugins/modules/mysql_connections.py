@@ -137,7 +137,7 @@ missing_rights:
 
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.mysql import kill_session, login_report
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._entry import module_main
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._entry_mysql import connection_option, look_at, open_server, server_dict
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.mysql_server import connection_option, look_at, open_server, server_dict
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import EncryptionError
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.connections import (
     grouped,

@@ -131,8 +131,8 @@ target:
 """
 
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._entry import module_main
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._entry_mysql import connection_option
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._entry_mysql_data import compare_data
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.mysql_server import connection_option
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.mysql_data_diff import compare_data
 
 ARGUMENT_SPEC = dict(
     source=connection_option(required=True),

@@ -117,7 +117,7 @@ class Region:
 
     # -- for tests ---------------------------------------------------------------------------------------------------------------------
 
-    def client(self, service: str, **extra):
+    def client(self, service: str, config=None):
         return {"rds": RdsClient, "kms": KmsClient}[service](self)
 
     def application(self, name: str) -> Application:
@@ -634,8 +634,8 @@ class FakeContext:
         self.warnings: list[str] = []
         self.clock = region.clock
 
-    def client(self, service: str, **extra):
-        return self.region.client(service, **extra)
+    def client(self, service: str, config=None):
+        return self.region.client(service, config)
 
     def progress(self, line: str) -> None:
         self.lines.append(line)

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import pytest
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._entry import PATIENT
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.rds import CHANGING, Rds, sort_client_error
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import CallError, EncryptionError, Trouble
 from botocore.exceptions import (
@@ -99,17 +100,18 @@ TROUBLES = [
 def test_a_call_goes_out_once_and_its_error_is_sorted(error, trouble):
     client = Refusing(error)
     with pytest.raises(CallError) as sorted_error:
-        Rds(lambda service, **extra: client).call("RebootDBInstance", DBInstanceIdentifier="x")
+        Rds(lambda service, config=None: client).call("RebootDBInstance", DBInstanceIdentifier="x")
     assert sorted_error.value.trouble is trouble
     assert client.sent == 1
 
 
 def test_changes_are_not_repeated_by_botocore():
     configs = []
-    Rds(lambda service, **extra: configs.append(extra["config"]))
+    Rds(lambda service, config=None: configs.append(config))
     reading, glancing, changing = configs
-    assert changing.retries == {"total_max_attempts": 1} == CHANGING["retries"]
-    assert reading.retries["total_max_attempts"] > glancing.retries["total_max_attempts"] > 1
+    assert changing["retries"] == {"total_max_attempts": 1} == CHANGING["retries"]
+    assert reading is None, "the patient default"
+    assert PATIENT["retries"]["total_max_attempts"] > glancing["retries"]["total_max_attempts"] > 1
 
 
 PASSING = [
@@ -150,7 +152,7 @@ def test_events_that_cannot_be_read_are_none():
         def describe_events(self, **parameters):
             raise answer("AccessDenied", 403)
 
-    assert Rds(lambda service, **extra: Mute()).events("x", 60) == []
+    assert Rds(lambda service, config=None: Mute()).events("x", 60) == []
 
 
 def test_other_errors_of_a_read_are_not_hidden():
@@ -161,7 +163,7 @@ def test_other_errors_of_a_read_are_not_hidden():
         def describe_db_snapshots(self, **parameters):
             raise answer("AccessDenied", 403)
 
-    rds = Rds(lambda service, **extra: Denied())
+    rds = Rds(lambda service, config=None: Denied())
     with pytest.raises(ClientError):
         rds.instance("x")
     with pytest.raises(ClientError):

@@ -18,7 +18,7 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.mysql
     read_preconditions,
     set_configuration,
 )
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._entry_mysql import MissingInstanceError, open_server, server_dict
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.mysql_server import MissingInstanceError, open_server, server_dict
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.accounts import accounts_from, display_name
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import EncryptionError, RefusedError
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.mysql_server import StatementError

@@ -11,7 +11,7 @@ from __future__ import annotations
 from functools import partial
 
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.mysql_catalog import digest_rows, measure, read_catalog
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._entry_mysql import open_server, server_dict
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.mysql_server import open_server, server_dict
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import EncryptionError
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.data_checks import (
     batches,
