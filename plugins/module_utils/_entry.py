@@ -13,6 +13,8 @@ controller, which is several times cheaper and shows progress lines at once.
 
 from __future__ import annotations
 
+import copy
+
 from ansible_collections.amazon.aws.plugins.module_utils.botocore import boto3_conn, get_aws_connection_info
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 
@@ -58,8 +60,9 @@ class Context:
         """
         region, endpoint_url, kwargs = get_aws_connection_info(self._connection)
         asked = kwargs.pop("aws_config", None)
-        settings = Config(**PATIENT)
-        for more in (asked, config and Config(**config)):
+        # Copies, because botocore writes into the dictionaries that it is given.
+        settings = Config(**copy.deepcopy(PATIENT))
+        for more in (asked, config and Config(**copy.deepcopy(config))):
             settings = settings.merge(more) if more else settings
         return boto3_conn(
             self._connection, conn_type="client", resource=service, region=region, endpoint=endpoint_url, aws_config=settings, **kwargs
