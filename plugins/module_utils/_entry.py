@@ -52,20 +52,21 @@ class Context:
         self.clock = clock or Clock()
         self._connection = connection
 
-    def client(self, service: str, config: dict | None = None):
+    def client(self, service: str, config: dict | None = None, region: str | None = None):
         """A boto3 client made from the amazon.aws connection options.
 
         :param config: botocore settings that win over the operator's ``aws_config``. Whatever neither of them says, a client is patient:
             it is for reading, and reads may be repeated.
+        :param region: another region than that of the connection options.
         """
-        region, endpoint_url, kwargs = get_aws_connection_info(self._connection)
+        home, endpoint_url, kwargs = get_aws_connection_info(self._connection)
         asked = kwargs.pop("aws_config", None)
         # Copies, because botocore writes into the dictionaries that it is given.
         settings = Config(**copy.deepcopy(PATIENT))
         for more in (asked, config and Config(**copy.deepcopy(config))):
             settings = settings.merge(more) if more else settings
         return boto3_conn(
-            self._connection, conn_type="client", resource=service, region=region, endpoint=endpoint_url, aws_config=settings, **kwargs
+            self._connection, conn_type="client", resource=service, region=region or home, endpoint=endpoint_url, aws_config=settings, **kwargs
         )
 
 

@@ -117,7 +117,7 @@ class Region:
 
     # -- for tests ---------------------------------------------------------------------------------------------------------------------
 
-    def client(self, service: str, config=None):
+    def client(self, service: str, config=None, region=None):
         return {"rds": RdsClient, "kms": KmsClient}[service](self)
 
     def application(self, name: str) -> Application:
@@ -634,7 +634,7 @@ class FakeContext:
         self.warnings: list[str] = []
         self.clock = region.clock
 
-    def client(self, service: str, config=None):
+    def client(self, service: str, config=None, region=None):
         return self.region.client(service, config)
 
     def progress(self, line: str) -> None:
