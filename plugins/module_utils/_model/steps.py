@@ -26,6 +26,8 @@ class Step:
     :param confirmed: pure; whether a description (of the instance, or of the snapshot that the step makes) shows the step's effect and
         that it is ours.
     :param replan: later steps of this plan rest on an assumed outcome of this one; read and plan anew after it.
+    :param still: pure; asked with all instances of the region right before the call: whether what the step rests on still holds. If not,
+        somebody else was here meanwhile, and everything is read and planned anew.
     """
 
     action: str
@@ -36,6 +38,7 @@ class Step:
     replan: bool = False
     started: bool = False
     confirmed: Callable[[dict], bool] | None = field(default=None, compare=False)
+    still: Callable[[list[dict]], bool] | None = field(default=None, compare=False)
 
     @property
     def mutates(self) -> bool:

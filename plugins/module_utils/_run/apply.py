@@ -24,7 +24,7 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors 
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.statuses import READY_STATUSES, meaning_of_status
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.steps import Plan, Step
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._run.handlers import HANDLERS, Handler
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._run.wait import Limits, wait_until
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._run.wait import Limits, Patience, wait_until
 
 # How long, in seconds, each kind of trouble is borne before the call is given up (RDS guide: error handling).
 PATIENCE = {
@@ -36,6 +36,10 @@ PATIENCE = {
     Trouble.PROPAGATING: 180.0,
 }
 MAX_ROUNDS = 40
+
+
+class Outdated(Exception):
+    """What a step rests on holds no more: nothing was done, the plan is to be made anew."""
 
 
 class Runner:
@@ -62,11 +66,16 @@ class Runner:
         :return: the last plan, which holds no change (or the first one, if not waiting).
         """
         for _round in range(MAX_ROUNDS):
-            plan = read_and_plan()
+            plan = self._patience().read(read_and_plan)
             if not plan.stages:
                 return plan
             for stage in plan.stages:
-                self.perform(stage, wait=wait)
+                try:
+                    self.perform(stage, wait=wait)
+                except Outdated as e:
+                    self.progress(str(e))
+                    self.clock.sleep(min(2.0, self.limits.poll_interval) * (0.5 + self._jitter()))
+                    break
                 if not wait and any(step.mutates or step.started or step.replan for step in stage):
                     return plan
                 if any(step.replan for step in stage):
@@ -83,19 +92,27 @@ class Runner:
         for handler in handlers:
             if handler.step.mutates:
                 self._refuse_endless_repetition(handler.step)
+                self._check_still(handler.step)
                 self.progress(handler.step.what)
-                handler.before()
+                self._patience().read(handler.before)
                 self._make_call(handler)
                 self.executed.append(handler.step.to_dict())
         if wait:
             self._await(stage, handlers)
 
+    def _patience(self) -> Patience:
+        return Patience(self.rds, self.clock, self.limits, self._jitter)
+
+    def _check_still(self, step: Step) -> None:
+        if step.still is not None and not step.still(self._patience().read(self.rds.all_instances)):
+            raise Outdated(f"{step.what}: not any more, somebody else changed {step.resource} meanwhile. Reading anew.")
+
     def _await(self, stage: tuple[Step, ...], handlers: list[Handler]) -> None:
         what = stage[0].what if len(stage) == 1 else f"{stage[0].what} (and {len(stage) - 1} more)"
-        failures = 0
+        # botocore has repeated a read many times before it fails; a longer outage of the API is still no reason to give up a wait.
+        patience = self._patience()
 
         def look():
-            nonlocal failures
             try:
                 instances = self.rds.instances(
                     resource_ids={h.resource_id for h in handlers if h.resource_id},
@@ -103,13 +120,9 @@ class Runner:
                 )
                 outlooks = [(handler.label, handler.outlook(instances)) for handler in handlers]
             except self.rds.read_errors as e:
-                # botocore has repeated this read many times already; a longer outage of the API is still no reason to give up a wait.
-                failures += 1
-                if failures > 20 or not self.rds.is_passing(e):
-                    raise
-                self.clock.sleep(min(30.0, 2.0**failures * self._jitter()))
+                patience.bear(e)
                 return [(handler.label, handler.unseen()) for handler in handlers]
-            failures = 0
+            patience.answered()
             return outlooks
 
         wait_until(look, clock=self.clock, limits=self.limits, progress=self.progress, what=what)
@@ -139,7 +152,12 @@ class Runner:
                 if e.trouble is Trouble.REFUSED:
                     raise self._refused(step, e) from e
                 error = e
-            if error.trouble in (Trouble.UNKNOWN, Trouble.EXISTS, Trouble.NOT_FOUND, Trouble.BUSY) and handler.happened():
+            except self.rds.read_errors as e:
+                # The handler could not read what it needs for the call, which was not made: the call itself never raises these.
+                if not self.rds.is_passing(e):
+                    raise
+                error = CallError(Trouble.THROTTLED, type(e).__name__, str(e), step.action)
+            if error.trouble in (Trouble.UNKNOWN, Trouble.EXISTS, Trouble.NOT_FOUND, Trouble.BUSY) and self._patience().read(handler.happened):
                 return
             if self.clock.monotonic() - started > PATIENCE[error.trouble]:
                 raise self._refused(step, error) from error
@@ -149,7 +167,7 @@ class Runner:
             delay = min(delay * 2, 30.0)
 
     def _stop_if_final(self, handler: Handler, error: CallError) -> None:
-        status = handler.status()
+        status = self._patience().read(handler.status)
         if status is not None and status not in READY_STATUSES:
             kind, advice = meaning_of_status(status)
             if kind not in ("ready", "moving"):

@@ -185,6 +185,11 @@ def _stop_if_a_part_failed(described: dict, step: Step, link_errors: bool) -> No
         )
 
 
+def renamed_to(described: dict) -> str | None:
+    """The name that an instance is being given, as far as RDS says so."""
+    return (described.get("PendingModifiedValues") or {}).get("DBInstanceIdentifier")
+
+
 class WaitUntilReady(Handler):
     """Changes nothing: an instance that something else is still busy with."""
 
@@ -237,10 +242,12 @@ class Rename(Handler):
         return self.step.parameters["NewDBInstanceIdentifier"]
 
     def before(self):
-        holder = self.rds.instance(self.wanted)
-        if holder is not None and holder["DbiResourceId"] != self.resource_id:
+        for holder in self.rds.all_instances():
+            if holder["DbiResourceId"] == self.resource_id or self.wanted not in (holder["DBInstanceIdentifier"], renamed_to(holder)):
+                continue
+            how = "is taken by" if holder["DBInstanceIdentifier"] == self.wanted else f"is being given to {holder['DBInstanceIdentifier']},"
             raise RefusedError(
-                f"{self.step.what}: the name {self.wanted} is taken by another instance ({holder['DbiResourceId']}).",
+                f"{self.step.what}: the name {self.wanted} {how} another instance ({holder['DbiResourceId']}).",
                 done="It was not renamed.",
                 next_step=f"Find out who made {self.wanted}; rename it out of the way, then run again.",
             )
@@ -249,6 +256,9 @@ class Rename(Handler):
         described = self._today()
         if described["DBInstanceIdentifier"] == self.wanted or self._under_way(described):
             return
+        if described["DBInstanceStatus"] == "renaming" or renamed_to(described):
+            # Somebody renames it at this moment, to what RDS does not say or to another name: it is looked at again when that is over.
+            raise CallError(Trouble.BUSY, "InvalidDBInstanceState", "it is being renamed", self.step.action)
         self.rds.call(
             "ModifyDBInstance",
             DBInstanceIdentifier=described["DBInstanceIdentifier"],
@@ -257,8 +267,7 @@ class Rename(Handler):
         )
 
     def _under_way(self, described: dict) -> bool:
-        pending = (described.get("PendingModifiedValues") or {}).get("DBInstanceIdentifier")
-        return pending == self.wanted or described["DBInstanceStatus"] == "renaming"
+        return renamed_to(described) == self.wanted
 
     def happened(self):
         described = self._described()
@@ -271,9 +280,8 @@ class Rename(Handler):
         # A replica cannot reach its source while that is renamed too, and says so: no reason to give up, nor to wait here.
         described = {**described, "StatusInfos": []}
         if described["DBInstanceIdentifier"] != self.wanted:
-            stop_if_final(described, self.step, self.rds)
-            status = described["DBInstanceStatus"]
-            return Outlook(False, "accepted, not begun yet" if status in READY_STATUSES else status)
+            outlook = self._settling(described, confirmed=False, replication=False)
+            return Outlook(False, "accepted, not begun yet" if described["DBInstanceStatus"] in READY_STATUSES else outlook.text)
         address = (described.get("Endpoint") or {}).get("Address", "")
         renamed = bool(address) and not address.startswith(self.step.resource + ".")
         return self._settling(described, confirmed=renamed, replication=False)
@@ -297,7 +305,7 @@ class Reboot(Handler):
         self.rds.call("RebootDBInstance", DBInstanceIdentifier=self._today()["DBInstanceIdentifier"])
 
     def happened(self):
-        return self.status() == "rebooting"
+        return self.status() == "rebooting" or self._restarts() > (self._restarts_before or 0)
 
     def outlook(self, instances):
         described = self._mine(instances)
@@ -380,7 +388,7 @@ class Creation(Handler):
         self.rds.call(self.step.action, **self.step.parameters)
 
     def status(self):
-        source = self.step.parameters.get("SourceDBInstanceIdentifier")
+        source = (self.step.parameters.get("SourceDBInstanceIdentifier") or "").rpartition(":")[2]
         described = self.rds.instance(source) if source else None
         return described["DBInstanceStatus"] if described else None
 
@@ -424,16 +432,36 @@ class Modification(Handler):
         return self._settling(described, confirmed=self.step.confirmed is None or self.step.confirmed(described))
 
 
+class ActivityStream(Modification):
+    """StartActivityStream and ModifyActivityStream, which name the instance by its ARN of the day."""
+
+    def call(self):
+        self.rds.call(self.step.action, ResourceArn=self._today()["DBInstanceArn"], **self.step.parameters)
+
+
+class BackupReplication(Modification):
+    """StartDBInstanceAutomatedBackupsReplication, which is called in the region that the backups go to."""
+
+    def call(self):
+        parameters = dict(self.step.parameters)
+        region, arn = parameters.pop("DestinationRegion"), self._today()["DBInstanceArn"]
+        # With SourceRegion botocore adds the signed URL that GovCloud asks for and other regions ignore.
+        self.rds.call_in(region, self.step.action, SourceDBInstanceArn=arn, SourceRegion=arn.split(":")[3], **parameters)
+
+
 HANDLERS = {
     "AddRoleToDBInstance": Modification,
     "AddTagsToResource": Tagging,
     "CopyDBSnapshot": SnapshotHandler,
     "CreateDBInstanceReadReplica": Creation,
     "CreateDBSnapshot": SnapshotHandler,
+    "ModifyActivityStream": ActivityStream,
     "ModifyDBInstance": Modification,
     "RebootDBInstance": Reboot,
     "RemoveTagsFromResource": Tagging,
     "Rename": Rename,
     "RestoreDBInstanceFromDBSnapshot": Creation,
+    "StartActivityStream": ActivityStream,
+    "StartDBInstanceAutomatedBackupsReplication": BackupReplication,
     "WaitUntilReady": WaitUntilReady,
 }

@@ -29,6 +29,7 @@ class Limits:
     :param effect_timeout: how long a change may be accepted, settled and yet not visible.
     :param restart_grace: how long a restart may go unseen before it is taken for done: short ones fall between two reads.
     :param report_timeout: how long a replica that is ready in all else may say nothing of its replication, or report an error of it.
+    :param outage_timeout: how long AWS may not answer a read, or only with errors of its own, after botocore's own attempts.
     :param marks_timeout: how long something that may be ours may show no tags before it is taken for somebody else's.
     :param steady_reads: how many reads in a row must agree before a state is believed.
     """
@@ -41,6 +42,7 @@ class Limits:
     restart_grace: float = 30.0
     report_timeout: float = 300.0
     marks_timeout: float = 120.0
+    outage_timeout: float = 1800.0
     steady_reads: int = 3
 
     @property
@@ -57,6 +59,55 @@ class Outlook:
 
 
 REPORT_EVERY = 60.0
+
+
+class Patience:
+    """How often and how long AWS was asked in vain; pauses grow, and vary, so that many hosts do not ask again at the same moment.
+
+    :param jitter: a number between 0 and 1, another one each time.
+    """
+
+    def __init__(self, rds, clock, limits: Limits, jitter: Callable[[], float]):
+        self._rds = rds
+        self._clock = clock
+        self._limits = limits
+        self._jitter = jitter
+        self._since: float | None = None
+        self._delay = 1.0
+
+    def answered(self) -> None:
+        """AWS is there again."""
+        self._since, self._delay = None, 1.0
+
+    def bear(self, error) -> None:
+        """Pause, for a read to be repeated.
+
+        :raises WaitTimeoutError: AWS has not answered for too long.
+        :raises Exception: the error itself, if it will not go away.
+        """
+        if not self._rds.is_passing(error):
+            raise error
+        now = self._clock.monotonic()
+        self._since = now if self._since is None else self._since
+        if now - self._since > self._limits.outage_timeout:
+            raise WaitTimeoutError(
+                f"AWS has not answered for {now - self._since:.0f} s; its last word: {error}",
+                done="What was begun goes on in AWS; nothing was undone.",
+                next_step="See that the region's RDS can be reached, then run again: the run goes on from what it finds.",
+            ) from error
+        self._clock.sleep(self._delay * (0.5 + self._jitter()))
+        self._delay = min(self._delay * 2, 30.0)
+
+    def read(self, read: Callable):
+        """What a read brings, as soon as AWS answers."""
+        while True:
+            try:
+                found = read()
+            except self._rds.read_errors as e:
+                self.bear(e)
+            else:
+                self.answered()
+                return found
 
 
 def wait_until(look: Callable[[], list[tuple[str, Outlook]]], *, clock, limits: Limits, progress, what: str) -> None:

@@ -17,6 +17,7 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors 
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.names import tag_list, tags_of
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.steps import Plan, Step, stages
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._run.apply import MAX_ROUNDS, Runner
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._run.handlers import HANDLERS
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._run.wait import Limits
 from botocore.exceptions import ClientError, EndpointConnectionError
 from fakes.region import Region
@@ -280,13 +281,89 @@ def test_an_outage_of_the_api_is_no_reason_to_give_up():
     assert bench.region.read_faults == [] and any("AWS does not answer" in line for line in bench.lines)
 
 
-@pytest.mark.parametrize(("faults", "reads"), [([PASSING] * 100, 21), ([DENIED] * 100, 1)])
-def test_an_outage_that_lasts_ends_the_wait(faults, reads):
+def test_an_outage_that_lasts_ends_the_wait_in_words():
     bench = Bench()
-    bench.region.read_faults = list(faults)
-    with pytest.raises(type(faults[0])):
+    bench.region.read_faults = [PASSING] * 1000
+    with pytest.raises(WaitTimeoutError, match="AWS has not answered for 18.. s") as ended:
         bench.perform(Step("WaitUntilReady", "x", "Wait", resource_id="db-X"))
-    assert len(faults) - len(bench.region.read_faults) == reads
+    assert "run again" in ended.value.next_step
+    assert 1000 - len(bench.region.read_faults) < 80, "pauses grow"
+
+
+def test_a_read_that_is_refused_ends_the_wait_at_once():
+    bench = Bench()
+    bench.region.read_faults = [DENIED] * 100
+    with pytest.raises(ClientError):
+        bench.perform(Step("WaitUntilReady", "x", "Wait", resource_id="db-X"))
+    assert len(bench.region.read_faults) == 99
+
+
+@pytest.mark.parametrize("which", STEPS)
+@pytest.mark.parametrize("fault", ["lost before", "lost after", "InvalidDBInstanceState: busy"])
+def test_an_outage_after_a_doubtful_answer_is_no_reason_to_give_up(which, fault):
+    """The call is in doubt, and AWS does not answer for ten minutes when it is asked what became of it."""
+    bench = Bench()
+    bench.region.faults = {"*": [fault]}
+    outage = [PASSING] * 20
+    call = bench.region.call
+
+    def and_then_silence(operation, parameters):
+        bench.region.read_faults, outage[:] = outage[:], []
+        return call(operation, parameters)
+
+    bench.region.call = and_then_silence
+    bench.perform(STEPS[which])
+    assert happened(bench, which) and bench.region.read_faults == [] and bench.seconds > 300
+
+
+def test_an_outage_before_a_call_is_no_reason_to_give_up():
+    bench = Bench()
+    bench.region.read_faults = [PASSING] * 10
+    bench.perform(RENAME)
+    assert happened(bench, "rename") and len(bench.region.calls) == 1
+
+
+def test_an_outage_while_planning_is_no_reason_to_give_up():
+    bench = Bench()
+    bench.region.read_faults = [PASSING] * 10
+
+    def read_and_plan():
+        bench.runner.rds.all_instances()
+        return Plan()
+
+    assert bench.runner.reconcile(read_and_plan) == Plan() and bench.region.read_faults == []
+
+
+def test_pauses_vary_from_host_to_host():
+    paused = []
+    for jitter in (0.0, 0.9):
+        bench = Bench()
+        bench.runner._jitter = lambda jitter=jitter: jitter
+        bench.region.faults = {"*": ["throttled"] * 5}
+        bench.runner._make_call(HANDLERS["RebootDBInstance"](REBOOT, bench.runner.rds, bench.runner.limits, bench.region.clock))
+        paused.append(bench.seconds)
+    assert paused[0] < paused[1] / 2
+
+
+# -- somebody else ---------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_step_that_rests_on_something_that_is_gone_is_planned_anew():
+    bench = Bench()
+    plans = []
+
+    def read_and_plan():
+        tags = tags_of(bench.truth())
+        plans.append(tags)
+        if len(plans) == 1:
+            bench.truth()["TagList"] = tag_list({"theirs": "1"})
+        wanted = Step(**{**TAG.__dict__, "still": lambda instances: tags_of(instances[0]) == tags})
+        return Plan() if "a" in tags else Plan(stages([wanted]))
+
+    bench.runner.reconcile(read_and_plan)
+    assert plans == [{}, {"theirs": "1"}, {"a": "1", "theirs": "1"}]
+    assert bench.region.operations == ["AddTagsToResource"]
+    assert any("somebody else changed x meanwhile" in line for line in bench.lines)
 
 
 def test_a_wait_is_limited():

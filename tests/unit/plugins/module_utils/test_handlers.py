@@ -194,14 +194,35 @@ def test_rename_looks_who_has_the_wanted_name():
     handler(RENAME, renamed()).before()
 
 
-@pytest.mark.parametrize(
-    "there", [renamed(), instance("x", PendingModifiedValues={"DBInstanceIdentifier": "old-x"}), instance("x", DBInstanceStatus="renaming")]
-)
+@pytest.mark.parametrize("there", [renamed(), instance("x", PendingModifiedValues={"DBInstanceIdentifier": "old-x"})])
 def test_rename_is_not_sent_twice(there):
     made = handler(RENAME, there)
     assert made.happened()
     made.call()
     assert made.region.calls == []
+
+
+@pytest.mark.parametrize("there", [dict(DBInstanceStatus="renaming"), dict(PendingModifiedValues={"DBInstanceIdentifier": "elsewhere"})])
+def test_rename_to_who_knows_what_is_neither_ours_nor_disturbed(there):
+    made = handler(RENAME, instance("x", **there))
+    assert not made.happened()
+    with pytest.raises(CallError, match="it is being renamed") as busy:
+        made.call()
+    assert busy.value.trouble is Trouble.BUSY and made.region.calls == []
+
+
+def test_rename_sees_who_is_about_to_get_the_wanted_name():
+    coming = instance("y", PendingModifiedValues={"DBInstanceIdentifier": "old-x"})
+    with pytest.raises(RefusedError, match="the name old-x is being given to y, another instance"):
+        handler(RENAME, instance("x"), coming).before()
+
+
+def test_rename_that_never_begins_is_given_up():
+    made = handler(RENAME, instance("x"))
+    assert outlook(made, instance("x")).text == "accepted, not begun yet"
+    made.clock.sleep(901)
+    with pytest.raises(WaitTimeoutError, match="its effect does not show"):
+        outlook(made, instance("x"))
 
 
 def test_rename_goes_by_the_resource_id():
