@@ -20,6 +20,12 @@ options:
       - The identifier that applications use. Its C(old-) and C(new-) identifiers mean the same topology.
     type: str
     required: true
+  quarantine_security_group_id:
+    description:
+      - A security group that takes the place of all security groups of the source and its replicas, so that no client can reach them, not even by
+        address. It must be of their VPC, and must let in whoever runs the checks of this collection.
+      - The groups that it replaces are noted in tags; the encrypted instances get those.
+    type: str
 attributes:
   check_mode:
     description: Can run in check mode and predict the changes without making any.
@@ -91,7 +97,7 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._entry import 
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.common import PREFIX_SPEC, WAIT_SPEC
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.fence import run
 
-ARGUMENT_SPEC = dict(name=dict(type="str", required=True), **PREFIX_SPEC, **WAIT_SPEC)
+ARGUMENT_SPEC = dict(name=dict(type="str", required=True), quarantine_security_group_id=dict(type="str"), **PREFIX_SPEC, **WAIT_SPEC)
 
 
 def main() -> None:

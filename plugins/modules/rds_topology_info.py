@@ -46,6 +46,10 @@ options:
     type: list
     elements: str
     default: []
+  quarantine_security_group_id:
+    description:
+      - The security group that the fence will put in the place of all others of the source and its replicas.
+    type: str
   fleet:
     description:
       - The names of all hosts of the run, so that quotas are held against what they need together, and two names of one topology are seen.
@@ -73,6 +77,7 @@ extends_documentation_fragment:
   - amazon.aws.common.modules
   - amazon.aws.region.modules
   - amazon.aws.boto3
+  - dbre.rds_encryption._backup_keys
   - dbre.rds_encryption._prefixes
 """
 
@@ -120,7 +125,7 @@ topology:
       type: str
       returned: always
     database_client:
-      description: The client with which the databases are checked by SQL, or null where they are not.
+      description: The client with which the databases are checked by SQL, V(mysql) or V(postgresql), or null where they are not.
       type: str
       returned: always
     fence_id:
@@ -166,7 +171,7 @@ topology:
 """
 
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._entry import module_main
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.common import PREFIX_SPEC
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.common import BACKUP_KEYS_SPEC, PREFIX_SPEC
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.topology_info import run
 
 ARGUMENT_SPEC = dict(
@@ -176,6 +181,8 @@ ARGUMENT_SPEC = dict(
     database_access=dict(type="bool", default=True),
     accept_pending_maintenance=dict(type="bool", default=False),
     accepted_differences=dict(type="list", elements="str", default=[]),
+    **BACKUP_KEYS_SPEC,
+    quarantine_security_group_id=dict(type="str"),
     fleet=dict(type="list", elements="str", default=[]),
     preflight=dict(type="bool", default=True),
     **PREFIX_SPEC,

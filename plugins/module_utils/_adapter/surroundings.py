@@ -70,3 +70,14 @@ def deployments(client) -> frozenset:
         for side in ("SourceMember", "TargetMember")
     ]
     return frozenset(arn.rsplit(":", 1)[-1] for arn in arns if arn)
+
+
+def security_group(client, group_id: str) -> dict | None:
+    """The security group with this id, or None if the region has none (EC2: DescribeSecurityGroups)."""
+    try:
+        found = client.describe_security_groups(GroupIds=[group_id])["SecurityGroups"]
+    except ClientError as e:
+        if e.response.get("Error", {}).get("Code", "") in ("InvalidGroup.NotFound", "InvalidGroupId.Malformed", "InvalidGroupId.NotFound"):
+            return None
+        raise
+    return found[0] if found else None

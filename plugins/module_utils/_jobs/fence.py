@@ -25,13 +25,14 @@ def run(context) -> dict:
     rds = Rds(context.client)
     name, prefixes = context.params["name"], prefixes_of(context.params)
     fence_id = fresh_fence_id()
+    quarantine = context.params.get("quarantine_security_group_id") or None
 
     def read_and_plan():
-        return plan_fence(working_topology(context, rds, name, prefixes), fence_id, context.clock.utc())
+        return plan_fence(working_topology(context, rds, name, prefixes), fence_id, context.clock.utc(), quarantine)
 
     if context.check_mode:
         topology = working_topology(context, rds, name, prefixes)
-        return predicted(plan_fence(topology, fence_id, context.clock.utc()), context, fence_id=topology.fence_id or fence_id)
+        return predicted(plan_fence(topology, fence_id, context.clock.utc(), quarantine), context, fence_id=topology.fence_id or fence_id)
     runner = runner_of(context, rds)
     last = runner.reconcile(read_and_plan)
     topology = working_topology(context, rds, name, prefixes)

@@ -11,8 +11,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter import rds_read, surroundings
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.rds import Rds
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.common import fresh_fence_id, prefixes_of, read_topology
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.rds import GLANCING, Rds
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.common import backup_copies, fresh_fence_id, prefixes_of, read_topology
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.engines import STRATEGY_ROLES, engine_row
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import EncryptionError, RefusedError
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.topology import Listing, Topology, find_topology
@@ -27,6 +27,7 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.prefligh
     Key,
     Needs,
     Policy,
+    Quarantine,
     Surroundings,
     estimate_minutes,
     judge,
@@ -69,6 +70,10 @@ def run(context) -> dict:
 
 def _look_ahead(context, rds: Rds, topology: Topology, around: Surroundings) -> tuple[list[dict], list[Blocker]]:
     """The steps that are left; and what they would run into, so that it is known before the outage begins."""
+    try:
+        copies = {arn: copy for m in topology.members if m.source for arn, copy in backup_copies(context, m.source).items()}
+    except EncryptionError as e:
+        return [], [Blocker("kms_key", topology.name, f"{topology.name}: rds_encryption_backup_replication_kms_keys is of no use. {e}")]
     request = PlanRequest(
         kms_key_arn=around.key.arn or "",
         fresh_fence_id=fresh_fence_id(),
@@ -77,6 +82,8 @@ def _look_ahead(context, rds: Rds, topology: Topology, around: Surroundings) -> 
             operation: rds_read.accepted_parameters(rds.read, operation)
             for operation in ("RestoreDBInstanceFromDBSnapshot", "ModifyDBInstance", "CreateDBInstanceReadReplica")
         },
+        quarantine=context.params.get("quarantine_security_group_id") or None,
+        backup_copies=copies,
     )
     try:
         steps = plan_everything(topology, request)
@@ -137,6 +144,7 @@ def _surroundings(context, rds: Rds, topology: Topology) -> Surroundings:
         quotas=unread.attempt("Quotas", lambda: surroundings.quotas(client), None),
         encryptable=encryptable,
         maintenance=unread.attempt("Pending maintenance", lambda: surroundings.maintenance(client), None),
+        quarantine=_quarantine(context, unread),
         deployments=unread.attempt("Blue/green deployments", lambda: surroundings.deployments(client), frozenset()),
         unread=tuple(unread.reasons),
     )
@@ -152,6 +160,17 @@ def _key(context) -> Key:
         return Key(asked, problem=str(e))
 
 
+def _quarantine(context, unread: surroundings.Unread) -> Quarantine | None:
+    asked = context.params.get("quarantine_security_group_id")
+    if not asked:
+        return None
+    what = f"Whether security group {asked} fits"
+    found = unread.attempt(what, lambda: surroundings.security_group(context.client("ec2", GLANCING), asked), {})
+    if found is None:
+        return Quarantine(asked, problem=f"rds_encryption_quarantine_security_group_id: EC2 knows no security group {asked} in this region.")
+    return Quarantine(asked, vpc=found.get("VpcId"))
+
+
 def _result(topology: Topology, action: str, reason: str, policy: Policy, **more) -> dict:
     primary = topology.primary
     engine = (primary.source or primary.target)["Engine"] if primary else None
@@ -165,7 +184,7 @@ def _result(topology: Topology, action: str, reason: str, policy: Policy, **more
             strategy=policy.strategy,
             strategy_role=STRATEGY_ROLES[policy.strategy],
             engine=engine,
-            database_client=client if policy.database_access and client == "mysql" else None,
+            database_client=client if policy.database_access else None,
             fence_id=topology.fence_id,
             fenced=topology.fenced,
             finished=topology.finished,

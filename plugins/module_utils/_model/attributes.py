@@ -22,6 +22,7 @@ from typing import Any
 
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.engines import Engine, engine_row
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.names import own_tags, tags_of
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.quarantine import original_security_groups, quarantine_of
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.readiness import pending_values
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.statuses import READY_STATUSES
 
@@ -109,8 +110,7 @@ def _status(entry: dict) -> str:
 
 
 def _security_groups(description: dict) -> tuple[str, ...]:
-    groups = description.get("VpcSecurityGroups") or ()
-    return tuple(sorted(group["VpcSecurityGroupId"] for group in groups if group.get("Status") != "removing"))
+    return original_security_groups(description)
 
 
 def _subnet_group(description: dict) -> str | None:
@@ -179,9 +179,24 @@ def _certificate(description: dict) -> str | None:
     return (description.get("CertificateDetails") or {}).get("CAIdentifier")
 
 
+def _region_of_copy(copy: dict) -> str:
+    return ((copy.get("DBInstanceAutomatedBackupsArn") or "").split(":") + [""] * 4)[3]
+
+
 def _replicated_backup_regions(description: dict) -> tuple[str, ...]:
-    arns = (each.get("DBInstanceAutomatedBackupsArn") or "" for each in description.get("DBInstanceAutomatedBackupsReplications") or ())
-    return tuple(sorted((arn.split(":") + [""] * 4)[3] for arn in arns))
+    return tuple(sorted(_region_of_copy(copy) for copy in description.get("DBInstanceAutomatedBackupsReplications") or ()))
+
+
+def _streams(description: dict) -> bool:
+    """Whether a database activity stream runs, or is on its way to."""
+    return description.get("ActivityStreamStatus") in ("starting", "started")
+
+
+def _stream_policy(description: dict) -> str:
+    """The audit policy of the stream; locked unless RDS says otherwise (ModifyActivityStream), and of no meaning without a stream."""
+    if not _streams(description):
+        return "unlocked"
+    return "unlocked" if str(description.get("ActivityStreamPolicyStatus")).startswith("unlock") else "locked"
 
 
 # -- Writers: a canonical value -> the member as RDS describes it ----------------------------------------------------------------------
@@ -199,6 +214,10 @@ def _as_domain(value: dict, description: dict) -> list[dict]:
 
 def _as_features(value: tuple, description: dict) -> list[dict]:
     return [{"Name": name, "Value": each} for name, each in value]
+
+
+def _as_copies(regions: tuple, description: dict) -> list[dict]:
+    return [{"DBInstanceAutomatedBackupsArn": f"arn:aws:rds:{region}:(account):auto-backup:(id)"} for region in regions]
 
 
 # -- Parameters: a canonical value -> the value of the RDS parameter, and back ---------------------------------------------------------
@@ -303,6 +322,15 @@ def _insights_on(description: dict, engine: Engine) -> bool:
 
 def _monitoring_on(description: dict, engine: Engine) -> bool:
     return bool(description.get("MonitoringInterval"))
+
+
+def _streaming(description: dict, engine: Engine) -> bool:
+    return _streams(description)
+
+
+def _stream_stopped(model: dict, current: dict, engine: Engine) -> bool:
+    # Key, mode and fields are given when the stream is started; a stream that runs is never stopped, for it is an audit trail.
+    return engine.activity_stream and _streams(model) and not _streams(current)
 
 
 def _given(member: str) -> Callable[[dict, Engine], bool]:
@@ -428,6 +456,34 @@ def _after_secret(current: dict, parameters: dict) -> dict:
     return secret
 
 
+def _change_stream(model: dict, current: dict) -> dict:
+    return {"ApplyImmediately": True} if _streams(model) else {}
+
+
+def _after_stream(current: dict, parameters: dict) -> str:
+    return "started"
+
+
+def _missing_copies(model: dict, current: dict) -> list[dict]:
+    """The replicated backups of the model that ``current`` lacks and for which a key is named (``with_backup_keys``)."""
+    present = _replicated_backup_regions(current)
+    copies = model.get("DBInstanceAutomatedBackupsReplications") or ()
+    return [copy for copy in copies if _region_of_copy(copy) not in present and copy.get("KmsKeyId")]
+
+
+def _change_copies(model: dict, current: dict) -> dict:
+    missing = _missing_copies(model, current)
+    if not missing:
+        return {}
+    days = missing[0].get("BackupRetentionPeriod")
+    given = {"DestinationRegion": _region_of_copy(missing[0]), "KmsKeyId": missing[0]["KmsKeyId"]}
+    return {**given, **({"BackupRetentionPeriod": days} if days else {})}
+
+
+def _after_copies(current: dict, parameters: dict) -> list[dict]:
+    return [*(current.get("DBInstanceAutomatedBackupsReplications") or ()), *_as_copies((parameters["DestinationRegion"],), current)]
+
+
 # -- What follows from other members: (description, engine) -> canonical value ---------------------------------------------------------
 
 
@@ -453,6 +509,10 @@ def _followed_certificate(description: dict, engine: Engine) -> str | None:
 
 def _followed_monitoring(description: dict, engine: Engine) -> str | None:
     return "arn:(named by the resource id)" if description.get("MonitoringInterval") else None
+
+
+def _followed_stream(description: dict, engine: Engine) -> str | None:
+    return "(named by the resource id)" if _streams(description) else None
 
 
 # -- Expected values: (source, target, circumstances) -> (verdict, reason) -------------------------------------------------------------
@@ -620,6 +680,13 @@ def _expect_roles(source: dict, target: dict, circumstances: Circumstances) -> t
     return (DIFFERENT, f"a role of the target is {', '.join(states)}") if states else (EQUAL, "")
 
 
+def _expect_stream(source: dict, target: dict, circumstances: Circumstances) -> tuple[str, str]:
+    if _streams(source) != _streams(target):
+        return DIFFERENT, "the audit stream runs on one of them only"
+    status = target.get("ActivityStreamStatus")
+    return (DIFFERENT, f"the activity stream of the target is {status}") if status in ("starting", "stopping") else (EQUAL, "")
+
+
 def _expect_promotion_tier(source: dict, target: dict, circumstances: Circumstances) -> tuple[str, str]:
     mine, its = source.get("PromotionTier"), target.get("PromotionTier")
     if mine == its:
@@ -668,7 +735,8 @@ class Rule:
     :param source: where the row comes from.
     :param restore: parameter of RestoreDBInstanceFromDBSnapshot that sets it; a tuple when one member is several parameters, then the
         canonical value is the mapping of them.
-    :param modify: parameter of ModifyDBInstance (tuple: every name that ``change`` may use).
+    :param modify: parameter of ``operation`` (tuple: every name that ``change`` may use).
+    :param operation: the RDS operation that sets it on an instance that exists.
     :param replica: parameter of CreateDBInstanceReadReplica.
     :param value: description -> canonical value; by default the member itself.
     :param describe: (canonical value, description) -> the member as RDS describes it.
@@ -686,6 +754,7 @@ class Rule:
     :param accompanies: (model, current, engine) -> whether it really goes along when another row names it in ``together``; by default
         when it is changeable.
     :param late: position among the attributes that are set after everything else (0: not late).
+    :param after_replicas: whether it, and what is later still, waits for the replicas of the instance.
     :param expected: (source, target, circumstances) -> (verdict, reason), for ``Compare.EXPECTED``.
     :param acceptable: whether an operator may accept a difference; False where the target would not be what the product is for.
     :param show: description -> the value as an operator may see it (no secrets).
@@ -699,6 +768,7 @@ class Rule:
     restore: str | tuple[str, ...] | None = None
     modify: str | tuple[str, ...] | None = None
     replica: str | tuple[str, ...] | None = None
+    operation: str = "ModifyDBInstance"
     unit: str = ""
     value: Callable[[dict], Any] | None = None
     describe: Callable[[Any, dict], Any] = _as_is
@@ -717,6 +787,7 @@ class Rule:
     together: tuple[str, ...] = ()
     accompanies: Callable[[dict, dict, Engine], bool] | None = None
     late: int = 0
+    after_replicas: bool = False
     expected: Callable[[dict, dict, Circumstances], tuple[str, str]] | None = None
     acceptable: bool = True
     show: Callable[[dict], Any] | None = None
@@ -773,8 +844,12 @@ def _identity(member: str, why: str, compare: Compare = Compare.IGNORED, **more:
     return Rule(member, Carry.BY_DESIGN, compare, why, _SHAPE, **more)
 
 
-def _activity_stream(member: str, why: str, **more: Any) -> Rule:
-    return Rule(member, Carry.SEPARATE_CALL, Compare.SAME, why, "RDS API: StartActivityStream, ModifyActivityStream", **more)
+def _activity_stream(member: str, why: str, compare: Compare = Compare.SAME, **more: Any) -> Rule:
+    more = {"operation": "StartActivityStream", **more}
+    return Rule(member, Carry.SEPARATE_CALL, compare, why, f"RDS API: {more['operation']}", **more)
+
+
+_STREAM_STOPPED = dict(applies=_streaming, not_applicable="the activity stream is stopped")
 
 
 def _secret_given(description: dict, member: str) -> str | None:
@@ -796,6 +871,12 @@ def _shown_groups(member: str, key: str) -> Callable[[dict], tuple]:
         each.get(key, "") + ("" if _status(each) in ("", "in-sync", "active") else f" ({_status(each)})")
         for each in sorted(description.get(member) or (), key=lambda each: each.get(key, ""))
     )
+
+
+def _shown_security_groups(description: dict) -> tuple[str, ...]:
+    if quarantine_of(description):
+        return original_security_groups(description)
+    return _shown_groups("VpcSecurityGroups", "VpcSecurityGroupId")(description)
 
 
 RULES: tuple[Rule, ...] = (
@@ -924,7 +1005,7 @@ RULES: tuple[Rule, ...] = (
         at_replica=_given("VpcSecurityGroups"),
         changeable=lambda model, current, engine: bool(_security_groups(model)),
         expected=_expect_security_groups,
-        show=_shown_groups("VpcSecurityGroups", "VpcSecurityGroupId"),
+        show=_shown_security_groups,
     ),
     Rule(
         "DBParameterGroups",
@@ -962,6 +1043,7 @@ RULES: tuple[Rule, ...] = (
         "it places the instance in its VPC; moving it later is an outage",
         _RESTORE,
         restore="DBSubnetGroupName",
+        replica="DBSubnetGroupName",
         value=_subnet_group,
         describe=lambda name, description: {**(description.get("DBSubnetGroup") or {}), "DBSubnetGroupName": name},
         cloned=_as_origin,
@@ -1405,7 +1487,7 @@ RULES: tuple[Rule, ...] = (
         value=_flag("DeletionProtection"),
         restored=_always(False),
         cloned=_always(False),
-        late=2,
+        late=5,
     ),
     Rule(
         "AssociatedRoles",
@@ -1482,24 +1564,50 @@ RULES: tuple[Rule, ...] = (
     ),
     _activity_stream(
         "ActivityStreamStatus",
-        "the audit stream must be started on the target (aws rds start-activity-stream)",
-        value=_or_default("ActivityStreamStatus", "stopped"),
+        "the audit stream is started on the target after its replicas exist (Oracle and SQL Server have one); starting it on Oracle clears "
+        "the unified audit trail of the target, which the old instance keeps",
+        Compare.EXPECTED,
+        modify=("ApplyImmediately",),
+        value=lambda description: "started" if _streams(description) else "stopped",
         restored=_always("stopped"),
         cloned=_always("stopped"),
+        changeable=_stream_stopped,
+        change=_change_stream,
+        changed=_after_stream,
+        together=("ActivityStreamKmsKeyId", "ActivityStreamMode", "ActivityStreamEngineNativeAuditFieldsIncluded"),
+        late=2,
+        after_replicas=True,
+        expected=_expect_stream,
     ),
-    _activity_stream("ActivityStreamKmsKeyId", "the audit stream would be encrypted with another key"),
+    _activity_stream(
+        "ActivityStreamKmsKeyId",
+        "another key encrypts the audit stream; stop and start it by hand",
+        modify="KmsKeyId",
+        changeable=_stream_stopped,
+        **_STREAM_STOPPED,
+    ),
     _identity(
         "ActivityStreamKinesisStreamName",
         "the stream is named by the resource id; its consumers must be moved",
         Compare.PRESENCE,
+        follows=_followed_stream,
     ),
-    _activity_stream("ActivityStreamMode", "the audit stream would be synchronous, or no longer be"),
+    _activity_stream(
+        "ActivityStreamMode",
+        "the audit stream is synchronous on one of them only; stop and start it by hand",
+        modify="Mode",
+        changeable=_stream_stopped,
+        **_STREAM_STOPPED,
+    ),
     _activity_stream(
         "ActivityStreamEngineNativeAuditFieldsIncluded",
-        "the audit stream would hold other fields",
+        "the audit stream holds other fields; stop and start it by hand",
+        modify="EngineNativeAuditFieldsIncluded",
         value=_flag("ActivityStreamEngineNativeAuditFieldsIncluded"),
         restored=_always(False),
         cloned=_always(False),
+        changeable=_stream_stopped,
+        **_STREAM_STOPPED,
     ),
     Rule(
         "AwsBackupRecoveryPointArn",
@@ -1512,14 +1620,19 @@ RULES: tuple[Rule, ...] = (
         "DBInstanceAutomatedBackupsReplications",
         Carry.SEPARATE_CALL,
         Compare.SET,
-        "backups would not be replicated to the other region (aws rds start-db-instance-automated-backups-replication, called there)",
+        "backups would not be replicated to the other region; a key of that region must be named in "
+        "rds_encryption_backup_replication_kms_keys, since backups of an encrypted instance are encrypted there, too",
         "RDS API: StartDBInstanceAutomatedBackupsReplication",
+        modify=("KmsKeyId", "BackupRetentionPeriod"),
+        operation="StartDBInstanceAutomatedBackupsReplication",
         value=_replicated_backup_regions,
-        describe=lambda regions, description: [
-            {"DBInstanceAutomatedBackupsArn": f"arn:aws:rds:{region}:(account):auto-backup:(id)"} for region in regions
-        ],
+        describe=_as_copies,
         restored=_always(()),
         cloned=_always(()),
+        changeable=lambda model, current, engine: bool(_missing_copies(model, current)),
+        change=_change_copies,
+        changed=_after_copies,
+        late=4,
     ),
     Rule(
         "BackupTarget",
@@ -1539,10 +1652,13 @@ RULES: tuple[Rule, ...] = (
     Rule("CustomIamInstanceProfile", Carry.IMPOSSIBLE, Compare.SAME, "RDS Custom cannot be carried", _SHAPE),
     _activity_stream(
         "ActivityStreamPolicyStatus",
-        "the audit policy would be locked, or no longer be (aws rds modify-activity-stream)",
-        value=_or_default("ActivityStreamPolicyStatus", "unlocked"),
-        restored=_always("unlocked"),
-        cloned=_always("unlocked"),
+        "the audit policy of the stream would be open to changes, or no longer be",
+        operation="ModifyActivityStream",
+        modify="AuditPolicyState",
+        value=_stream_policy,
+        changeable=lambda model, current, engine: _streams(model) and _streams(current),
+        late=3,
+        **_STREAM_STOPPED,
     ),
     Rule(
         "CertificateDetails",
@@ -1569,6 +1685,7 @@ RULES: tuple[Rule, ...] = (
         change=_change_secret,
         changed=_after_secret,
         late=1,
+        after_replicas=True,
         expected=_expect_secret,
         show=lambda description: {"managed": True, **_managed_secret(description)} if description.get("MasterUserSecret") else None,
     ),

@@ -12,9 +12,19 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors 
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.names import (
     TAG_CUT_OVER_AT,
     TAG_FENCED,
+    TAG_QUARANTINE,
+    TAG_SECURITY_GROUPS,
     TAG_TARGET_RESOURCE_ID,
     TAG_VALIDATED,
+    identifier_problem,
     tags_of,
+)
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.quarantine import (
+    quarantine_begun,
+    quarantine_of,
+    quarantine_problem,
+    quarantine_tags,
+    security_groups_now,
 )
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.steps import Plan, Step, stages
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.topology import Member, Topology, source_tags_for
@@ -22,7 +32,7 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.topolog
 STALE_TAGS = (TAG_FENCED, TAG_VALIDATED, TAG_CUT_OVER_AT, TAG_TARGET_RESOURCE_ID)
 
 
-def plan_fence(topology: Topology, fresh_fence_id: str, now: str) -> Plan:
+def plan_fence(topology: Topology, fresh_fence_id: str, now: str, quarantine: str | None = None) -> Plan:
     """The steps that complete the fence of a topology, from whatever an earlier run left.
 
     A source that answers under its own name is reachable by applications, so whatever was tagged before, its fence is a new one with a
@@ -30,37 +40,87 @@ def plan_fence(topology: Topology, fresh_fence_id: str, now: str) -> Plan:
 
     :param fresh_fence_id: the id to use if a new fence is needed.
     :param now: the time for the ``fenced`` tag, ISO 8601.
-    :raises RefusedError: the topology has no source, or it was cut over already.
+    :param quarantine: the security group that takes the place of all others on the source and its replicas. It comes before the rename,
+        whose restart cuts what was connected; where the rename was made before, a restart of its own does.
+    :raises RefusedError: the topology has no source, it was cut over already, or it cannot be put into quarantine.
     """
     primary = topology.primary
     if primary is None or primary.source is None:
         raise RefusedError(f"{topology.name} has no unencrypted source in this region: there is nothing to fence.")
     if primary.cut_over:
         raise RefusedError(f"{topology.name} is served by its encrypted instance already: there is nothing to fence.")
-    if topology.fenced and all(m.fenced_by_name for m in topology.members):
-        return Plan()
-    fence_id = topology.fence_id or fresh_fence_id
     sources = [member for member in topology.members if member.source is not None]
-    marks = [step for member in sources for step in _marks(member, fence_id)]
+    entering = _entering(sources, quarantine)
+    begun = [member for member in sources if member in entering or quarantine_begun(member.source)]
+    sealed = topology.fenced and all(m.fenced_by_name for m in topology.members)
+    if sealed and not begun:
+        return Plan()
+    for member in topology.members:
+        problem = identifier_problem(member.old_name)
+        if problem:
+            raise RefusedError(f"{member.name} cannot be renamed to {member.old_name}, which {problem}.", done="Nothing was changed.")
+    fence_id = topology.fence_id or fresh_fence_id
+    marks = [step for member in sources for step in _marks(member, fence_id, quarantine if member in entering else None)]
+    shut = [_shut(member, quarantine) for member in entering]
     renames = [_rename_away(member) for member in sources if not member.fenced_by_name]
-    restart = [_restart(primary)]
-    seal = [
-        Step(
-            "AddTagsToResource",
-            primary.old_name,
-            f"Note on {primary.old_name} that fence {fence_id} is complete",
-            {"Tags": {TAG_FENCED: f"{fence_id} {now}"}},
-            resource_id=primary.source["DbiResourceId"],
-        )
-    ]
-    return Plan(stages(marks, renames, restart, seal))
+    restart = [_restart(m) for m in sources if m in begun and m.fenced_by_name or m.is_primary and not sealed]
+    seal = [_note(member, quarantine_tags_when_complete(member, quarantine), "the quarantine") for member in begun if not member.is_primary]
+    complete = {} if sealed else {TAG_FENCED: f"{fence_id} {now}"}
+    if primary in begun:
+        complete |= quarantine_tags_when_complete(primary, quarantine)
+    if complete:
+        seal.append(_note(primary, complete, f"fence {fence_id}"))
+    return Plan(stages(marks, shut, renames, restart, seal))
 
 
-def _marks(member: Member, fence_id: str) -> list[Step]:
+def _entering(sources: list[Member], quarantine: str | None) -> list[Member]:
+    """The members that are to be put into quarantine now."""
+    if not quarantine:
+        return []
+    for member in sources:
+        problem = quarantine_problem(member.source, quarantine)
+        if problem:
+            raise RefusedError(
+                f"{problem}.", done="Nothing was changed.", next_step="Correct the groups, or name another quarantine_security_group_id."
+            )
+    return [member for member in sources if not quarantine_of(member.source)]
+
+
+def quarantine_tags_when_complete(member: Member, quarantine: str | None) -> dict[str, str]:
+    """The tags of a member whose quarantine is complete; one that is in another group's quarantine stays there."""
+    return quarantine_tags(member.source, quarantine_of(member.source) or quarantine, begun=False)
+
+
+def _note(member: Member, tags: dict[str, str], what: str) -> Step:
+    return Step(
+        "AddTagsToResource",
+        member.old_name,
+        f"Note on {member.old_name} that {what} is complete",
+        {"Tags": tags},
+        resource_id=member.source["DbiResourceId"],
+    )
+
+
+def _shut(member: Member, quarantine: str) -> Step:
+    return Step(
+        "ModifyDBInstance",
+        member.source_identifier,
+        f"Replace the security groups of {member.source_identifier} by {quarantine}: nobody but the controller can connect",
+        {"VpcSecurityGroupIds": [quarantine]},
+        resource_id=member.source["DbiResourceId"],
+        confirmed=lambda d: security_groups_now(d) == (quarantine,),
+    )
+
+
+def _marks(member: Member, fence_id: str, quarantine: str | None) -> list[Step]:
     have = tags_of(member.source)
     want = source_tags_for(member, fence_id)
+    if quarantine:
+        want |= quarantine_tags(member.source, quarantine, begun=True)
     steps = []
     stale = [key for key in STALE_TAGS if key in have and not (key == TAG_FENCED and have[key].startswith(fence_id + " "))]
+    if not quarantine_of(member.source):
+        stale += [key for key in (TAG_SECURITY_GROUPS, TAG_QUARANTINE) if key in have and key not in want]
     if stale and not member.fenced_by_name:
         steps.append(
             Step(
@@ -94,10 +154,10 @@ def _rename_away(member: Member) -> Step:
     )
 
 
-def _restart(primary: Member) -> Step:
+def _restart(member: Member) -> Step:
     return Step(
         "RebootDBInstance",
-        primary.old_name,
-        f"Restart {primary.old_name} to cut connections that outlived the rename",
-        resource_id=primary.source["DbiResourceId"],
+        member.old_name,
+        f"Restart {member.old_name} to cut connections that outlived the rename",
+        resource_id=member.source["DbiResourceId"],
     )

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.topology import Member, Topology, is_encrypted
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.carry import (
-    modify_parameters,
-    predict_modified,
+    predict_finished,
     predict_replica,
     predict_restored,
     replica_parameters,
     restore_parameters,
+    with_backup_keys,
 )
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.compare import Row, compare, unexplained
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.cutover import identifier_map, plan_cutover
@@ -32,12 +32,16 @@ class PlanRequest:
     """What the planners need besides the topology.
 
     :param accepted: AWS operation -> the parameters that the installed botocore knows for it.
+    :param quarantine: the security group of the quarantine, if there is to be one.
+    :param backup_copies: how automated backups are to be replicated to other regions (see ``with_backup_keys``).
     """
 
     kms_key_arn: str
     fresh_fence_id: str
     now: str
     accepted: dict[str, frozenset] = field(default_factory=dict)
+    quarantine: str | None = None
+    backup_copies: dict[str, dict] = field(default_factory=dict)
 
 
 def plan_everything(topology: Topology, request: PlanRequest) -> list[dict]:
@@ -47,7 +51,7 @@ def plan_everything(topology: Topology, request: PlanRequest) -> list[dict]:
     if primary is None or primary.source is None or topology.finished:
         return []
     if not primary.cut_over:
-        steps += _in_phase("fence", plan_fence(topology, request.fresh_fence_id, request.now).to_list())
+        steps += _in_phase("fence", plan_fence(topology, request.fresh_fence_id, request.now, request.quarantine).to_list())
         steps += _in_phase("build", _plan_build(topology, request))
     steps += _in_phase("cutover", plan_cutover(topology, request.now, assumed=True).to_list())
     return steps
@@ -56,7 +60,7 @@ def plan_everything(topology: Topology, request: PlanRequest) -> list[dict]:
 def _plan_build(topology: Topology, request: PlanRequest) -> list[dict]:
     fence_id = topology.fence_id or request.fresh_fence_id
     primary = topology.primary
-    finish = FinishRequest(request.accepted["ModifyDBInstance"])
+    finish = FinishRequest(request.accepted["ModifyDBInstance"], backup_copies=request.backup_copies)
     restore = RestoreRequest(
         name=topology.name,
         target_identifier=primary.target_identifier,
@@ -88,7 +92,7 @@ def _plan_build(topology: Topology, request: PlanRequest) -> list[dict]:
 
 
 # What the run makes equal by steps of their own, after the ones that are predicted here.
-TO_COME = ("AssociatedRoles", "DeletionProtection", "MasterUserSecret", "ReadReplicaDBInstanceIdentifiers", "TagList", "DBParameterGroups")
+TO_COME = ("AssociatedRoles", "ReadReplicaDBInstanceIdentifiers", "TagList", "DBParameterGroups")
 
 
 def predicted_differences(topology: Topology, request: PlanRequest, accepted_differences: frozenset) -> dict[str, list[Row]]:
@@ -101,11 +105,10 @@ def predicted_differences(topology: Topology, request: PlanRequest, accepted_dif
     for member in topology.members:
         if member.source is None or member.target is not None:
             continue
-        predicted = _predicted(topology, member, request)
-        changes = modify_parameters(member.source, predicted, request.accepted["ModifyDBInstance"])
+        model = with_backup_keys(member.source, request.backup_copies)
         rows = compare(
             member.source,
-            predict_modified(predicted, changes),
+            predict_finished(model, _predicted(topology, member, request), request.accepted["ModifyDBInstance"]),
             names=names,
             kms_key_arn=request.kms_key_arn,
             accepted_differences=accepted_differences,

@@ -21,6 +21,7 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.names i
     own_tags,
     tags_of,
 )
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.quarantine import quarantine_problem
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.readiness import broken, needs_reboot, pending_values
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.statuses import READY_STATUSES, meaning_of_status
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.topology import (
@@ -57,6 +58,15 @@ class Key:
 
 
 @dataclass(frozen=True)
+class Quarantine:
+    """What EC2 says of the security group that is to keep clients out; ``problem`` is set instead when it says no."""
+
+    group: str
+    vpc: str | None = None
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
 class Surroundings:
     """What else the decision needs; None where it could not be read (``unread`` says why, it becomes a warning).
 
@@ -64,6 +74,7 @@ class Surroundings:
     :param encryptable: (engine, version, class) -> SupportsStorageEncryption.
     :param maintenance: instance ARN -> descriptions of pending maintenance actions.
     :param deployments: identifiers of instances in a blue/green deployment.
+    :param quarantine: the security group of the quarantine, if the operator wants one.
     """
 
     key: Key
@@ -71,6 +82,7 @@ class Surroundings:
     encryptable: dict[tuple[str, str, str], bool] = field(default_factory=dict)
     maintenance: dict[str, list[str]] | None = None
     deployments: frozenset = frozenset()
+    quarantine: Quarantine | None = None
     unread: tuple[str, ...] = ()
 
 
@@ -142,6 +154,7 @@ def judge(topology: Topology, listing: Listing, around: Surroundings, policy: Po
         *_structure_blockers(topology, around),
         *_tag_blockers(topology),
         *_class_blockers(topology, around),
+        *_quarantine_blockers(topology, around),
         *_state_blockers(topology, around, policy),
         *_quota_blockers(topology, around, fleet_needs),
     ]
@@ -282,6 +295,25 @@ def _class_blockers(topology: Topology, around: Surroundings) -> list[Blocker]:
     return blockers
 
 
+def _quarantine_blockers(topology: Topology, around: Surroundings) -> list[Blocker]:
+    wanted = around.quarantine
+    if wanted is None:
+        return []
+    if wanted.problem:
+        return [Blocker("quarantine", wanted.group, wanted.problem)]
+    blockers = []
+    for member in topology.members:
+        if member.source is None:
+            continue
+        vpc = (member.source.get("DBSubnetGroup") or {}).get("VpcId")
+        problem = quarantine_problem(member.source, wanted.group)
+        if wanted.vpc and vpc and vpc != wanted.vpc:
+            problem = f"{member.name} is in {vpc}, but the quarantine security group {wanted.group} belongs to {wanted.vpc}"
+        if problem:
+            blockers.append(Blocker("quarantine", member.name, f"{problem}."))
+    return blockers
+
+
 def _state_blockers(topology: Topology, around: Surroundings, policy: Policy) -> list[Blocker]:
     blockers = []
     for member in topology.members:
@@ -335,8 +367,8 @@ def _warnings(topology: Topology, around: Surroundings, policy: Policy) -> list[
     row = engine_row(source["Engine"])
     if not policy.database_access:
         warnings.append(f"{topology.name}: database_access is false, so connections, accounts, settings and data are not checked by SQL.")
-    elif row.client != "mysql":
-        warnings.append(f"{topology.name}: {source['Engine']} is not checked by SQL in this version (connections, accounts, settings, data).")
+    elif row.sql_remark:
+        warnings.append(f"{topology.name}: {source['Engine']} {row.sql_remark}.")
     for member in topology.members:
         described = member.source
         if described is None:
