@@ -84,7 +84,7 @@ def playbook(name: str, *arguments: str, log: str) -> int:
         ANSIBLE_FORKS="10",
         PYTHONUNBUFFERED="1",
     )
-    command = ["ansible-playbook", "-i", str(WORK / "inventory.yml"), str(TOP / "playbooks" / name), "-l", "prod"]
+    command = ["ansible-playbook", "-i", str(WORK / "inventory.yml"), str(TOP / "playbooks" / name), "-l", group()]
     command += ["-e", f"rds_encryption_kms_key_id={KEY}", "-e", "rds_encryption_poll_interval=2", "-e", "rds_encryption_settle_time=3", *arguments]
     print("$ " + " ".join(command[:1] + [os.path.relpath(word, TOP) if word.startswith(str(TOP)) else word for word in command[1:]]), flush=True)
     with open(WORK / log, "w", encoding="utf-8") as kept:
@@ -93,6 +93,31 @@ def playbook(name: str, *arguments: str, log: str) -> int:
             kept.write(line)
             print(line, end="", flush=True)
         return process.wait()
+
+
+def group() -> str:
+    """The group of the fleet in its inventory."""
+    return next(iter(yaml.safe_load((WORK / "inventory.yml").read_text())))
+
+
+def make_sure_of_the_key() -> None:
+    """A captured fleet knows the key of its own account, or none yet."""
+    kms = boto3.client("kms")
+    if KEY not in {alias["AliasName"] for page in kms.get_paginator("list_aliases").paginate() for alias in page["Aliases"]}:
+        kms.create_alias(AliasName=KEY, TargetKeyId=kms.create_key()["KeyMetadata"]["KeyId"])
+
+
+def speaks_sql(instance: dict) -> bool:
+    """Whether a rehearsal can write to an instance and compare its tables."""
+    return instance["Engine"] in ("mariadb", "mysql")
+
+
+def make_a_database(instance: dict, password: str) -> None:
+    """The schema that the application writes into; a captured fleet comes with empty databases."""
+    endpoint = instance["Endpoint"]
+    connection = pymysql.connect(host=endpoint["Address"], port=endpoint["Port"], user=instance["MasterUsername"], password=password, read_timeout=60)
+    with connection, connection.cursor() as cursor:
+        cursor.execute("CREATE DATABASE IF NOT EXISTS app")
 
 
 def changed_in(log: str) -> dict[str, int]:
@@ -129,18 +154,20 @@ def digests(instance: dict, user: str, password: str) -> dict[str, object]:
 def rehearse(options) -> bool:
     WORK.mkdir(parents=True, exist_ok=True)
     with Lab(options.fleet, options.port, options.timescale):
+        make_sure_of_the_key()
         before = describe()
-        inventory = yaml.safe_load((WORK / "inventory.yml").read_text())
-        names = sorted(_hosts(inventory))
+        hosts = _hosts(yaml.safe_load((WORK / "inventory.yml").read_text()))
+        names = sorted(name for name in hosts if speaks_sql(before[name]) and not before[name]["StorageEncrypted"])
         password = os.environ[options.password_variable]
         say(f"Applications begin to write to {', '.join(names)}")
         writers = {}
         for name in names:
             endpoint = before[name]["Endpoint"]
+            make_a_database(before[name], password)
             writers[name] = Writer(
                 endpoint["Address"], port=endpoint["Port"], user=before[name]["MasterUsername"], password=password, database="app", workers=2
             ).start()
-        data_before = {name: digests(before[name], before[name]["MasterUsername"], password) for name in before}
+        data_before = {name: digests(before[name], before[name]["MasterUsername"], password) for name in before if speaks_sql(before[name])}
         say("Plan")
         playbook("plan.yml", log="plan.log")
         say("Encrypt")
@@ -165,10 +192,15 @@ def judge(before, data_before, writers, password, first: int, second: int) -> bo
     for name in sorted(before):
         now, old = after.get(name), after.get(f"old-{name}")
         encrypted = bool(now and now["StorageEncrypted"] and now["KmsKeyId"] == wanted_key)
+        if before[name]["StorageEncrypted"]:
+            untouched = now is not None and now["DbiResourceId"] == before[name]["DbiResourceId"]
+            good = good and untouched
+            rows.append((name, "encrypted", "as before" if untouched else "TOUCHED", "-", "-", "-", "-", "-"))
+            continue
         kept = bool(old and old["DbiResourceId"] == before[name]["DbiResourceId"] and not old["StorageEncrypted"])
-        same = now is not None and digests(now, now["MasterUsername"], password) == data_before[name]
+        same = name not in data_before or (now is not None and digests(now, now["MasterUsername"], password) == data_before[name])
         report = writers[name].verify() if name in writers and encrypted else None
-        data = "tables equal" if same else "TABLES DIFFER"
+        data = "no SQL" if name not in data_before else "tables equal" if same else "TABLES DIFFER"
         if report:
             data += f", {report['acknowledged']} writes, {report['missing']} lost, {report['doubled']} doubled"
         good = good and encrypted and kept and same and (name not in writers or bool(report and report["ok"]))
