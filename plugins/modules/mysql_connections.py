@@ -135,72 +135,12 @@ missing_rights:
   elements: str
 """
 
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.mysql import kill_session, login_report
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._entry import module_main
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.mysql_server import connection_option, look_at, open_server, server_dict
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import EncryptionError
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.connections import (
-    grouped,
-    in_words,
-    login_warnings,
-    look_as_dict,
-    missing_rights,
-    reader_warnings,
-)
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._run.drain import drain
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.connections import connections_spec
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.mysql_connections import run
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.mysql_server import connection_option
 
-ARGUMENT_SPEC = dict(
-    connection=connection_option(required=True),
-    wait=dict(type="bool", default=True),
-    settle_time=dict(type="int", default=10),
-    wait_timeout=dict(type="int", default=300),
-    kill=dict(type="bool", default=False),
-    login_only=dict(type="bool", default=False),
-    replication_users=dict(type="list", elements="str", default=[]),
-    ignore_users=dict(type="list", elements="str", default=[]),
-)
-
-
-def run(context) -> dict:
-    """The server is quiet, or the login is proven."""
-    params = context.params
-    with open_server(context, params["connection"], "server") as server:
-
-        def look():
-            return look_at(server, params["replication_users"], params["ignore_users"])
-
-        report = login_report(server)
-        missing = missing_rights(report["grants"], report["account_tables_readable"])
-        result = dict(changed=False, server=server_dict(server))
-        if params["login_only"]:
-            seen = look()
-            is_replica = seen.has_applier or bool(server.instance and server.instance.replica_of)
-            for warning in login_warnings(report, seen, read_only=server.facts.read_only, is_replica=is_replica):
-                context.warn(f"{server.label}: {warning}")
-            return dict(result, missing_rights=missing)
-
-        blind = [what for what in missing if what.startswith("PROCESS")]
-        if blind:
-            raise EncryptionError(
-                f"{server.label}: the login lacks {blind[0]}, so nothing can be said about connections.",
-                next_step="GRANT PROCESS ON *.* to it, or use the master user.",
-            )
-        if params["wait"] and not context.check_mode:
-            seen, killed = drain(
-                look,
-                (lambda session: kill_session(server, session.id)) if params["kill"] else None,
-                in_words,
-                context.clock,
-                lambda words: context.progress(f"{server.label}: {words}"),
-                settle_time=params["settle_time"],
-                wait_timeout=params["wait_timeout"],
-            )
-        else:
-            seen = look()
-            killed = seen.clients if params["kill"] and params["wait"] else ()
-        for warning in reader_warnings(seen) + [f"could not look at {what}." for what in seen.blind]:
-            context.warn(f"{server.label}: {warning}")
-        return dict(result, changed=bool(killed), quiet=seen.quiet, killed=grouped(tuple(killed)), **look_as_dict(seen))
+ARGUMENT_SPEC = connections_spec(connection_option(required=True))
 
 
 def main():

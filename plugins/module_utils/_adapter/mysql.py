@@ -9,27 +9,32 @@
 from __future__ import annotations
 
 import os
+import ssl
 import time
 import traceback
 
 from ansible.module_utils.basic import missing_required_lib
 
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import EncryptionError
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.mysql_server import ServerFacts, StatementError, facts_from
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import EncryptionError, RefusedError, StatementError
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.mysql_server import ServerFacts, facts_from
 
 try:
     import pymysql
+    import pymysql.connections
     import pymysql.cursors
+    from pymysql.constants import CLIENT
 
     PYMYSQL_IMPORT_ERROR = None
 except ImportError:
-    pymysql = None
+    pymysql = CLIENT = None
     PYMYSQL_IMPORT_ERROR = traceback.format_exc()
 
 # Client errors that a name not yet in DNS, a closed port or a server that is just starting cause; the login was not looked at.
-_NOT_REACHED = frozenset({2002, 2003, 2005, 2013, 2055, 1040, 1053, 3159})
+_NOT_REACHED = frozenset({2002, 2003, 2005, 2013, 2055, 1040, 1053})
 _LOST = frozenset({2006, 2013, 2014, 2055, 0})
-_TLS_REQUIRED = 3159
+_NO_TLS = 2026
+SSL_MODES = ("disable", "prefer", "require", "verify-ca", "verify-full")
+_RDS_BUNDLE = "https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem"
 _SECONDS_BETWEEN_ATTEMPTS = 1.0
 
 _HINTS = {
@@ -42,7 +47,8 @@ _HINTS = {
     1698: "the account logs in by socket or certificate, not by password",
     1862: "the password has expired",
     2003: "is the security group open for this machine, and is the instance available?",
-    2026: "TLS failed: does ca_cert hold the CA that signed the server's certificate?",
+    2026: "the server offers no TLS on this port, or somebody in between hides it; ssl_mode: prefer would take an open connection",
+    3159: "the server wants TLS; take ssl_mode: disable away",
     3118: "the account is locked",
     3955: "the account is locked after failed logins",
     4151: "the account is locked",
@@ -61,8 +67,10 @@ class Server:
         if pymysql is None:
             raise EncryptionError(missing_required_lib("PyMySQL"), exception=PYMYSQL_IMPORT_ERROR)
         self.label = label
+        login = dict(login)
         self._login = login
         self._connect_timeout = connect_timeout
+        self._ssl_mode = login.pop("ssl_mode", "prefer")
         self._connection = None
         self._oracle = False
         self.round_trips = 0
@@ -90,24 +98,23 @@ class Server:
         An unreachable server is tried again until ``connect_timeout`` (DNS lags after a rename); a refused login never is.
         """
         deadline = time.monotonic() + self._connect_timeout
-        tls = {}
         while True:
             remaining = deadline - time.monotonic()
             try:
-                self._connection = pymysql.connect(
+                self._connection = _connect(
+                    self._ssl_mode,
                     charset="utf8mb4",
                     autocommit=True,
                     connect_timeout=max(1, min(10, int(remaining) or 1)),
                     cursorclass=pymysql.cursors.DictCursor,
                     program_name="dbre.rds_encryption",
-                    **{**self._login, **tls},
+                    **self._login,
                 )
                 break
             except pymysql.err.MySQLError as e:
                 code = _code(e)
-                if code == _TLS_REQUIRED and not tls and "ssl" not in self._login:
-                    tls = {"ssl": {"check_hostname": False, "verify_mode": "none"}}
-                    continue
+                if isinstance(getattr(e, "original_exception", None), ssl.SSLError):
+                    raise self._tls_failure(e.original_exception) from None
                 if code not in _NOT_REACHED or time.monotonic() + _SECONDS_BETWEEN_ATTEMPTS >= deadline:
                     raise self._login_failure(e) from None
             except (OSError, ValueError, RuntimeError) as e:
@@ -191,6 +198,32 @@ class Server:
         place = self._login.get("unix_socket") or f"{self._login.get('host', 'localhost')}:{self._login.get('port', 3306)}"
         return f"{self.label} ({place})"
 
+    @property
+    def tls(self) -> str:
+        """``verified``, ``unverified`` or ``none``: what protects the connection."""
+        if not isinstance(getattr(self._connection, "_sock", None), ssl.SSLSocket):
+            return "none"
+        return "verified" if self._ssl_mode.startswith("verify") else "unverified"
+
+    def _tls_failure(self, error: ssl.SSLError) -> StatementError:
+        """A certificate that does not prove who the server is, in words; the login was not sent."""
+        reason = getattr(error, "verify_message", None) or error.reason or str(error)
+        host = self._login.get("host")
+        if getattr(error, "verify_code", None) in _NAME_MISMATCH:
+            hint = (
+                f"the certificate is another server's, or names {host} otherwise: connect by the name of the endpoint; "
+                "ssl_mode: verify-ca leaves the name out"
+            )
+        elif isinstance(error, ssl.SSLCertVerificationError):
+            hint = (
+                f"ca_cert ({self._login.get('ssl', {}).get('ca')}) does not hold the CA that signed the certificate, or it has expired; RDS's bundle "
+                f"is {_RDS_BUNDLE}"
+            )
+        else:
+            hint = "client and server do not agree on TLS; ssl_mode: prefer and require take every certificate"
+        problem = f"{self._where()}: no login as '{self._login.get('user')}': TLS failed: {reason}"
+        return StatementError(problem, _NO_TLS, next_step=f"{hint[0].upper()}{hint[1:]}.")
+
     def _login_failure(self, error) -> StatementError:
         code = _code(error)
         hint = _HINTS.get(code)
@@ -214,19 +247,59 @@ def login_arguments(options: dict, *, host, port, socket, user, password) -> dic
             raise EncryptionError(f"The file {path} given as {option} does not exist on this machine.", next_step=f"correct {option}.")
     if options.get("config_file"):
         arguments["read_default_file"] = os.path.expanduser(options["config_file"])
-    tls = {
-        name: os.path.expanduser(options[option])
-        for name, option in (("ca", "ca_cert"), ("cert", "client_cert"), ("key", "client_key"))
-        if options.get(option)
-    }
-    if tls:
-        tls["check_hostname"] = bool(options["check_hostname"]) if options.get("check_hostname") is not None else bool(tls.get("ca"))
-        arguments["ssl"] = tls
-    return arguments
+    return arguments | _tls_arguments(options, socket)
+
+
+def _tls_arguments(options: dict, socket: str | None) -> dict:
+    """How the connection is protected; libpq's words, as for PostgreSQL.
+
+    :raises RefusedError: if the options contradict each other.
+    """
+    ca = options.get("ca_cert")
+    if options.get("ssl_mode"):
+        mode = options["ssl_mode"]
+    elif ca:
+        mode = "verify-ca" if options.get("check_hostname") is False else "verify-full"
+    else:
+        mode = "disable" if socket else "require" if options.get("client_cert") else "prefer"
+    if mode.startswith("verify") and not ca:
+        raise RefusedError(f"ssl_mode {mode} needs ca_cert: without it no certificate can be verified.", next_step=f"RDS's bundle is {_RDS_BUNDLE}.")
+    if ca and not mode.startswith("verify"):
+        raise RefusedError(f"ca_cert is given, and ssl_mode {mode} would not look at it.", next_step="take one of them away.")
+    if mode == "disable":
+        return dict(ssl_mode=mode, ssl_disabled=True)
+    files = {"ca": ca, "cert": options.get("client_cert"), "key": options.get("client_key")}
+    tls = {name: os.path.expanduser(path) for name, path in files.items() if path}
+    # Without a CA PyMySQL verifies nothing; it must be told something, or it takes an empty dict for no TLS at all.
+    tls["check_hostname"] = mode == "verify-full"
+    tls["verify_mode"] = "required" if ca else "none"
+    return dict(ssl_mode=mode, ssl=tls)
+
+
+def _connect(ssl_mode: str, **arguments):
+    """A connection as ``pymysql.connect`` makes it, and never without TLS where TLS is demanded.
+
+    PyMySQL before 2.0 logs in openly, whatever ``ssl`` says, when the server (or whoever answers in its place) offers no TLS.
+    """
+
+    class Guarded(pymysql.connections.Connection):
+        """A connection that looks at the server's offer before it says who it is."""
+
+        def _request_authentication(self):
+            if ssl_mode not in ("disable", "prefer") and not self.server_capabilities & CLIENT.SSL:
+                raise pymysql.err.OperationalError(_NO_TLS, "TLS is demanded, and the server offers none")
+            super()._request_authentication()
+
+    try:
+        return Guarded(**arguments)
+    except pymysql.err.OperationalError as e:
+        if ssl_mode != "prefer" or _code(e) != _NO_TLS:
+            raise
+    return Guarded(**{name: value for name, value in arguments.items() if name != "ssl"}, ssl_disabled=True)
 
 
 def look_at_sessions(server: Server) -> dict:
-    """The process list, prepared XA transactions and open InnoDB transactions, as ``sort_sessions`` takes them."""
+    """The process list, prepared XA transactions and open InnoDB transactions, and what could not be seen (``blind``)."""
     blind = []
     rows = server.rows("SHOW FULL PROCESSLIST")
     prepared: list[str] = []
@@ -249,18 +322,24 @@ def look_at_sessions(server: Server) -> dict:
     return dict(rows=rows, own_id=server.facts.connection_id, prepared=prepared, transactions=transactions, blind=tuple(blind))
 
 
-def kill_session(server: Server, session_id: int) -> None:
-    """That session is ended, by RDS's procedure, or by ``KILL`` on a server that has no such procedure."""
+def kill_session(server: Server, session_id: int) -> bool:
+    """Whether that session was there to be ended, by RDS's procedure, or by ``KILL`` on a server that has no such procedure."""
     try:
-        server.execute(f"CALL mysql.rds_kill({int(session_id)})")
+        try:
+            server.execute(f"CALL mysql.rds_kill({int(session_id)})")
+        except StatementError as e:
+            if e.code != _NO_PROCEDURE:
+                raise
+            server.execute(f"KILL {int(session_id)}")
     except StatementError as e:
-        if e.code != _NO_PROCEDURE:
-            raise
-        server.execute(f"KILL {int(session_id)}")
+        if e.code == _NO_SUCH_THREAD:
+            return False
+        raise
+    return True
 
 
-def login_report(server: Server) -> dict:
-    """What a login can and a migration should know of the server: grants, readable account tables, remarkable content."""
+def rights(server: Server) -> dict:
+    """What a login can: its grants, and whether the tables of accounts can be read."""
     account_table = "mysql.global_priv" if server.facts.can("account_json") else "mysql.user"
     try:
         server.rows(f"SELECT COUNT(*) AS n FROM {account_table}, mysql.db WHERE 1 = 0")
@@ -269,9 +348,12 @@ def login_report(server: Server) -> dict:
         if server.lost(e):
             raise
         readable = False
+    return dict(grants=[str(next(iter(row.values()))) for row in server.rows("SHOW GRANTS")], account_tables_readable=readable)
+
+
+def login_report(server: Server) -> dict:
+    """What a migration should know of the server: remarkable content."""
     return dict(
-        grants=[str(next(iter(row.values()))) for row in server.rows("SHOW GRANTS")],
-        account_tables_readable=readable,
         foreign_engines=server.rows(
             "SELECT table_schema AS s, engine AS e, COUNT(*) AS n FROM information_schema.tables WHERE table_type = 'BASE TABLE' AND engine IS NOT NULL"
             " AND engine <> 'InnoDB' AND table_schema NOT IN ('mysql', 'sys', 'information_schema', 'performance_schema', 'innodb')"
@@ -282,7 +364,10 @@ def login_report(server: Server) -> dict:
     )
 
 
+# OpenSSL: X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH.
+_NAME_MISMATCH = (62, 64)
 _NO_PROCEDURE = 1305
+_NO_SUCH_THREAD = 1094
 
 
 def _code(error) -> int:

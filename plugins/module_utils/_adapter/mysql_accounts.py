@@ -10,8 +10,7 @@ from __future__ import annotations
 
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.mysql import Server
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.accounts import privilege_of_column
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import EncryptionError
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.mysql_server import StatementError
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import EncryptionError, StatementError
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.sql_text import account_name, literal
 
 _NO_PROCEDURE = 1305

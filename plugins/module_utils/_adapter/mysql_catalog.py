@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.mysql import Server
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.mysql_server import StatementError
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import StatementError
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.sql_text import literal, name
 
 _UNKNOWN_VARIABLE = 1193

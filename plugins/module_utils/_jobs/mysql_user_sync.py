@@ -18,10 +18,10 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.mysql
     read_preconditions,
     set_configuration,
 )
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.mysql_server import MissingInstanceError, open_server, server_dict
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.database_login import MissingInstanceError
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.mysql_server import open_server, server_dict
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.accounts import accounts_from, display_name
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import EncryptionError, RefusedError
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.mysql_server import StatementError
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import EncryptionError, RefusedError, StatementError
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.account_sql import UNLOCK
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.accounts import (
     EQUAL,

@@ -12,7 +12,13 @@ from dataclasses import replace
 
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter import rds_read, surroundings
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.rds import GLANCING, Rds
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.common import backup_copies, fresh_fence_id, prefixes_of, read_topology
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.common import (
+    backup_copies,
+    check_fence,
+    fresh_fence_id,
+    prefixes_of,
+    read_topology,
+)
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.engines import STRATEGY_ROLES, engine_row
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import EncryptionError, RefusedError
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.topology import Listing, Topology, find_topology
@@ -86,6 +92,7 @@ def _look_ahead(context, rds: Rds, topology: Topology, around: Surroundings) -> 
         backup_copies=copies,
     )
     try:
+        check_fence(rds, topology)
         steps = plan_everything(topology, request)
     except EncryptionError as e:
         return [], [Blocker("plan", topology.name, str(e))]

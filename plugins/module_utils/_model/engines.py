@@ -20,6 +20,7 @@ class Engine:
     :param name: the ``Engine`` member of a described instance.
     :param client: which SQL client speaks to it, or None when the collection works through the RDS API alone.
     :param family: dialect of that client: ``mysql``, ``mariadb``, ``postgres`` or ``none``.
+    :param sql_remark: what the plan says of the checks by SQL that this engine does not have; empty where it has all of them.
     :param strategies: the strategies (keys of ``STRATEGY_ROLES``) that can encrypt it.
     :param gp3_threshold_gib: from this size on gp3 takes Iops and StorageThroughput as parameters; below it RDS refuses them, even when
         they equal the baseline that it reports (RDS User Guide: DB instance storage).
@@ -28,6 +29,7 @@ class Engine:
     :param multi_az_at_restore: False when Multi-AZ may only be set by ModifyDBInstance (SQL Server: mirroring needs backups first).
     :param iam_authentication: IAM database authentication exists, so that an explicit ``false`` is a legal parameter.
     :param lifecycle_support: RDS Extended Support exists, so that ``EngineLifecycleSupport`` means something.
+    :param activity_stream: instances have database activity streams (RDS User Guide: Database Activity Streams).
     :param parameter_group_at_replica: CreateDBInstanceReadReplica takes DBParameterGroupName in the same region.
     :param option_group_at_replica: CreateDBInstanceReadReplica takes an OptionGroupName that is not the source's.
     :param replicas_per_source: how many replicas RDS allows per source.
@@ -38,6 +40,7 @@ class Engine:
     name: str
     client: str | None = None
     family: str = "none"
+    sql_remark: str = "is not checked by SQL (connections, accounts, settings, data): see yourself that nobody is connected behind the fence"
     strategies: tuple[str, ...] = ("cold",)
     gp3_threshold_gib: int = 400
     gp3_baseline: tuple[tuple[int, int], tuple[int, int]] = ((3000, 125), (12000, 500))
@@ -45,6 +48,7 @@ class Engine:
     multi_az_at_restore: bool = True
     iam_authentication: bool = False
     lifecycle_support: bool = False
+    activity_stream: bool = False
     parameter_group_at_replica: bool = False
     option_group_at_replica: bool = True
     replicas_per_source: int = 5
@@ -67,6 +71,7 @@ _MYSQL = Engine(
     "mysql",
     client="mysql",
     family="mysql",
+    sql_remark="",
     iam_authentication=True,
     lifecycle_support=True,
     replicas_per_source=15,
@@ -74,14 +79,25 @@ _MYSQL = Engine(
     default_port=3306,
 )
 _MARIADB = replace(_MYSQL, name="mariadb", family="mariadb", lifecycle_support=False)
-_POSTGRES = replace(_MYSQL, name="postgres", client="postgresql", family="postgres", default_port=5432, major_parts=1)
-_ORACLE = Engine("oracle-ee", gp3_threshold_gib=200, parameter_group_at_replica=True, default_port=1521)
+_POSTGRES = replace(
+    _MYSQL,
+    name="postgres",
+    client="postgresql",
+    family="postgres",
+    sql_remark="is checked by SQL for logins and connections; roles, grants and settings come with the snapshot, data are not compared",
+    default_port=5432,
+    major_parts=1,
+)
+_ORACLE = Engine(
+    "oracle-ee", gp3_threshold_gib=200, activity_stream=True, parameter_group_at_replica=True, default_port=1521, major_parts=1
+)
 _SQLSERVER = Engine(
     "sqlserver-ee",
     gp3_threshold_gib=0,
     gp3_baseline=((3000, 125), (3000, 125)),
     storage_at_restore=False,
     multi_az_at_restore=False,
+    activity_stream=True,
     option_group_at_replica=False,
     default_port=1433,
 )

@@ -40,6 +40,17 @@ class RefusedError(EncryptionError):
     """Asked for something that the laws or RDS do not allow; nothing was changed."""
 
 
+class StatementError(EncryptionError):
+    """A statement or a login that a database server refused.
+
+    :param code: MySQL's error number (1045, 1227, ...) or its client's (2003, 2013, ...); PostgreSQL's SQLSTATE.
+    """
+
+    def __init__(self, problem: str, code: int | str = 0, next_step: str | None = None, **facts):
+        super().__init__(problem, next_step=next_step, **facts)
+        self.code = code
+
+
 class TerminalStateError(EncryptionError):
     """A resource went into a state that no wait can cure."""
 

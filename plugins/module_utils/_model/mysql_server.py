@@ -93,14 +93,3 @@ def facts_from(version: str, comment: str, **known) -> ServerFacts:
     """Facts from ``@@version`` and ``@@version_comment``."""
     family = MARIADB if "mariadb" in f"{version} {comment}".lower() else MYSQL
     return ServerFacts(family=family, version=parse_version(version), version_text=version, **known)
-
-
-class StatementError(EncryptionError):
-    """A statement or a login that the server refused.
-
-    :param code: the server's error number (1045, 1227, ...), or the client's (2003, 2013, ...).
-    """
-
-    def __init__(self, problem: str, code: int = 0, next_step: str | None = None, **facts):
-        super().__init__(problem, next_step=next_step, **facts)
-        self.code = code

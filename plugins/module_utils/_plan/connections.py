@@ -4,46 +4,62 @@
 
 # PRIVATE to this collection: names and behaviour may change in any release.
 
-"""Who is connected to a server, who of them counts, and how that is said."""
+"""Who is connected to a server, who of them counts, and how that is said; whose sessions count is a table of rules per database client."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 
-# Sessions of the platform and of the server itself (docs: "Verify that no connections exist").
-PLATFORM_USERS = frozenset({"rdsadmin"})
-SERVER_USERS = frozenset({"event_scheduler", "system user"})
-REPLICATION_LOGINS = frozenset({"rdsrepladmin"})
+# Where a rule sorts a session.
+OWN = "own"  # the server's, the platform's, or vouched for
+APPLIER = "applier"  # applies what the replica's source sends
+READER = "reader"  # reads the log of changes and writes nothing
+CLIENT = "client"  # could write
 
 
 @dataclass(frozen=True)
 class Session:
-    """One row of the process list."""
+    """One row of the process list.
+
+    :param id: MySQL's thread id, PostgreSQL's process id.
+    :param kind: MySQL's command, PostgreSQL's type of backend (empty when the login may not see it).
+    :param idle: it waits for its client, outside of a transaction.
+    :param application: what the client calls itself; None where the server does not know such a thing.
+    :param started: names, together with the id, one session for good (PostgreSQL: process ids are used again).
+    """
 
     id: int
     user: str
     host: str
-    schema: str
-    command: str
-    seconds: int
-    state: str
+    database: str
+    kind: str
+    idle: bool
+    application: str | None = None
+    started: str = ""
 
-    @property
-    def address(self) -> str:
-        """The client's host without its port."""
-        host, colon, port = self.host.rpartition(":")
-        return host if colon and port.isdigit() else self.host
 
-    @property
-    def idle(self) -> bool:
-        """Whether it waits for its client."""
-        return self.command == "Sleep"
+@dataclass(frozen=True)
+class Known:
+    """What the caller knows of the sessions.
 
-    @property
-    def sends_binary_log(self) -> bool:
-        """Whether a replica or a change-data-capture tool reads the binary log through it."""
-        return self.command.startswith("Binlog Dump")
+    :param own_id: the connection that asks.
+    :param replication_users: logins of this topology's own replicas, besides RDS's own.
+    :param ignore_users: logins that the operator vouches for.
+    """
+
+    own_id: int
+    replication_users: frozenset[str] = frozenset()
+    ignore_users: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class SortingRule:
+    """Sessions that fit are sorted as the row says; the first row that fits decides, and a session that fits none is a client."""
+
+    sort: str
+    fits: Callable[[Session, Known], bool]
 
 
 @dataclass(frozen=True)
@@ -51,16 +67,18 @@ class Look:
     """One look at a server.
 
     :param clients: sessions that could write.
-    :param log_readers: foreign readers of the binary log.
-    :param prepared: XA transactions in the prepared state, by their id as text; they outlive their sessions.
-    :param transactions: open InnoDB transactions as ``(thread id, rows modified)``, without those of ignored sessions.
+    :param log_readers: foreign readers of the log of changes.
+    :param prepared: transactions in the prepared state, by their id as text; they outlive their sessions.
+    :param transactions: open transactions as ``(session id, rows modified or None where nobody knows)``, without those of ignored sessions.
+    :param slots: logical replication slots, in words.
     :param blind: what could not be looked at, in words.
     """
 
     clients: tuple[Session, ...] = ()
     log_readers: tuple[Session, ...] = ()
     prepared: tuple[str, ...] = ()
-    transactions: tuple[tuple[int, int], ...] = ()
+    transactions: tuple[tuple[int, int | None], ...] = ()
+    slots: tuple[str, ...] = ()
     has_applier: bool = False
     blind: tuple[str, ...] = ()
 
@@ -70,72 +88,47 @@ class Look:
         return not self.clients and not self.prepared and not self.transactions
 
 
-def session_from(row: dict) -> Session:
-    """A session from a process list row with lower-case column names."""
-    return Session(
-        id=int(row["id"]),
-        user=row.get("user") or "",
-        host=row.get("host") or "",
-        schema=row.get("db") or "",
-        command=row.get("command") or "",
-        seconds=int(row.get("time") or 0),
-        state=row.get("state") or "",
-    )
-
-
 def sort_sessions(
-    rows: list[dict],
-    own_id: int,
-    prepared: list[str] = (),
-    transactions: list[tuple[int, int]] = (),
-    replication_users: tuple[str, ...] = (),
-    ignore_users: tuple[str, ...] = (),
+    rules: tuple[SortingRule, ...],
+    sessions: list[Session],
+    known: Known,
+    *,
+    prepared: tuple[str, ...] = (),
+    transactions: tuple[tuple[int, int | None], ...] = (),
+    slots: tuple[str, ...] = (),
     blind: tuple[str, ...] = (),
 ) -> Look:
-    """The look that the process list and the transaction lists make together.
-
-    :param own_id: the connection that asks.
-    :param replication_users: logins of this topology's own replicas, besides RDS's own.
-    :param ignore_users: logins that the operator vouches for.
-    """
-    clients, readers, ignored, applier = [], [], {own_id}, False
-    for session in map(session_from, rows):
-        if session.id == own_id:
-            continue
-        if session.user in SERVER_USERS:
-            applier = applier or session.user == "system user"
-            ignored.add(session.id)
-        elif session.user in PLATFORM_USERS or session.user in ignore_users:
-            ignored.add(session.id)
-        elif session.sends_binary_log:
-            ignored.add(session.id)
-            if session.user not in REPLICATION_LOGINS and session.user not in replication_users:
-                readers.append(session)
-        else:
-            clients.append(session)
+    """The look that the process list and the lists of transactions make together."""
+    sorted_ = {sort: [] for sort in (OWN, APPLIER, READER, CLIENT)}
+    for session in sessions:
+        sort = next((rule.sort for rule in rules if rule.fits(session, known)), CLIENT)
+        sorted_[sort].append(session)
+    ignored = {known.own_id} | {session.id for sort in (OWN, APPLIER, READER) for session in sorted_[sort]}
     return Look(
-        clients=tuple(clients),
-        log_readers=tuple(readers),
+        clients=tuple(sorted_[CLIENT]),
+        log_readers=tuple(sorted_[READER]),
         prepared=tuple(prepared),
-        transactions=tuple((thread, rows_modified) for thread, rows_modified in transactions if thread not in ignored and thread),
-        has_applier=applier,
+        transactions=tuple((number, rows_modified) for number, rows_modified in transactions if number and number not in ignored),
+        slots=tuple(slots),
+        has_applier=bool(sorted_[APPLIER]),
         blind=tuple(blind),
     )
 
 
 def grouped(sessions: tuple[Session, ...]) -> list[dict]:
-    """Sessions as rows ``{user, host, database, idle, active}``, most connections first."""
+    """Sessions as rows ``{user, host, database, [application,] connections, idle, active}``, most connections first."""
     counts: Counter = Counter()
     idle: Counter = Counter()
     for session in sessions:
-        key = (session.user, session.address, session.schema)
+        key = (session.user, session.host, session.database, session.application)
         counts[key] += 1
         idle[key] += session.idle
-    return [
-        dict(user=user, host=host, database=schema, connections=number, idle=idle[key], active=number - idle[key])
-        for key, number in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-        for user, host, schema in (key,)
-    ]
+    rows = []
+    for key, number in sorted(counts.items(), key=lambda item: (-item[1], [part or "" for part in item[0]])):
+        user, host, database, application = key
+        row = dict(user=user, host=host, database=database, connections=number, idle=idle[key], active=number - idle[key])
+        rows.append(row if application is None else dict(row, application=application))
+    return rows
 
 
 def in_words(look: Look, at_most: int = 10) -> str:
@@ -145,24 +138,16 @@ def in_words(look: Look, at_most: int = 10) -> str:
     for row in rows[:at_most]:
         noun = "connection" if row["connections"] == 1 else "connections"
         to = f" to {row['database']}" if row["database"] else ""
-        parts.append(f"{row['connections']} {noun} of {row['user']}@{row['host']}{to} ({row['idle']} idle, {row['active']} active)")
+        by = f" by '{row['application']}'" if row.get("application") else ""
+        parts.append(f"{row['connections']} {noun} of {row['user']}@{row['host']}{to}{by} ({row['idle']} idle, {row['active']} active)")
     if len(rows) > at_most:
         parts.append(f"and {sum(row['connections'] for row in rows[at_most:])} more")
     if look.prepared:
-        parts.append(f"{len(look.prepared)} prepared XA transaction(s): {', '.join(look.prepared[:5])}")
+        parts.append(f"{len(look.prepared)} prepared transaction(s): {', '.join(look.prepared[:5])}")
     if look.transactions:
-        changed = sum(rows_modified for unused, rows_modified in look.transactions)
-        parts.append(f"{len(look.transactions)} open transaction(s), {changed} rows modified")
+        known = [rows_modified for unused, rows_modified in look.transactions if rows_modified is not None]
+        parts.append(f"{len(look.transactions)} open transaction(s)" + (f", {sum(known)} rows modified" if known else ""))
     return "; ".join(parts) or "no client connections"
-
-
-def reader_warnings(look: Look) -> list[str]:
-    """One warning per login that reads the binary log and is not a replica of this topology."""
-    return [
-        f"{row['user']}@{row['host']} reads the binary log (another replica or a change-data-capture tool); it does not write, but it must be "
-        "moved to the new instance by hand."
-        for row in grouped(look.log_readers)
-    ]
 
 
 def look_as_dict(look: Look) -> dict:
@@ -173,51 +158,3 @@ def look_as_dict(look: Look) -> dict:
         prepared_transactions=list(look.prepared),
         open_transactions=len(look.transactions),
     )
-
-
-def login_warnings(report: dict, look: Look, *, read_only: bool, is_replica: bool) -> list[str]:
-    """What a person should know before the server is snapshotted or replaced.
-
-    :param report: the adapter's ``login_report``.
-    """
-    warnings = [
-        f"{row['n']} table(s) of schema {row['s']} use engine {row['e']}, which is not transactional: a snapshot of the running server is not "
-        "consistent for them."
-        for row in report["foreign_engines"]
-    ]
-    if look.prepared:
-        warnings.append(f"{len(look.prepared)} prepared XA transaction(s) wait for a decision; they survive every kill and every copy.")
-    if report["event_scheduler"] == "ON" and report["enabled_events"]:
-        warnings.append(f"The event scheduler is on and {report['enabled_events']} event(s) are enabled: they write on a copy as well.")
-    if is_replica and not read_only:
-        warnings.append("This replica accepts writes (read_only=0): it may hold accounts, schemas or rows that its source does not have.")
-    return warnings + [f"Could not look at {what}." for what in look.blind]
-
-
-def missing_rights(grant_lines: list[str], account_tables_readable: bool) -> list[str]:
-    """What the login should be able to do and cannot, in words.
-
-    :param grant_lines: ``SHOW GRANTS`` of the session, roles active.
-    :param account_tables_readable: whether the tables of accounts could be read.
-    """
-    held = set()
-    option = False
-    for line in grant_lines:
-        head, on_all, tail = line.partition(" ON *.* TO ")
-        if on_all and head.startswith("GRANT "):
-            held.update(part.strip().upper() for part in head[len("GRANT "):].split(","))
-            option = option or "WITH GRANT OPTION" in tail
-    everything = "ALL PRIVILEGES" in held
-    missing = [
-        f"{privilege} ({why})"
-        for privilege, why in (
-            ("PROCESS", "without it connections of other users are not seen"),
-            ("CREATE USER", "accounts cannot be made equal"),
-        )
-        if not everything and privilege not in held
-    ]
-    if not option:
-        missing.append("GRANT OPTION on *.* (grants cannot be given to others)")
-    if not account_tables_readable:
-        missing.append("SELECT on the mysql schema (accounts cannot be read)")
-    return missing

@@ -70,17 +70,20 @@ def instance_login(described: dict) -> InstanceLogin:
     )
 
 
-def choose_login(options: dict, label: str, instance: InstanceLogin | None = None, lender: InstanceLogin | None = None) -> Login:
+def choose_login(
+    options: dict, label: str, instance: InstanceLogin | None = None, lender: InstanceLogin | None = None, *, default_port: int = 3306
+) -> Login:
     """The login to use, by the rule of credentials in the documentation of the connection options.
 
     :param options: one connection dict (``login_host``, ``login_user``, ...).
     :param label: how messages call this side.
     :param instance: the instance named by ``db_instance_identifier``.
     :param lender: the instance named by ``login_db_instance_identifier``, whose managed master secret is used.
+    :param default_port: where neither the options nor the instance say one.
     :raises RefusedError: if the options contradict each other or leave no login.
     """
     host = options.get("login_host") or (instance.host if instance else None)
-    port = options.get("login_port") or (instance.port if instance else None) or 3306
+    port = options.get("login_port") or (instance.port if instance else None) or default_port
     socket = options.get("login_unix_socket")
     _check_place(options, label, instance, host, socket)
 

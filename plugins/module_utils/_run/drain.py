@@ -9,19 +9,17 @@
 from __future__ import annotations
 
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import WaitTimeoutError
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.mysql_server import StatementError
 
 LOOKS = 3
-_UNKNOWN_THREAD = 1094
 
 
 def drain(look, kill, in_words, clock, progress, *, settle_time: float, wait_timeout: float):
     """The last of several quiet looks in a row, ``settle_time`` seconds from the first to the last; pools reconnect, one look proves nothing.
 
     :param look: ``() -> Look``.
-    :param kill: called with each client session that was seen, or None.
+    :param kill: called with each client session that was seen, tells whether it was there to be ended; or None.
     :param in_words: ``Look -> text``.
-    :return: ``(look, number of killed sessions, rows about the killed sessions)``.
+    :return: ``(look, killed sessions)``.
     :raises WaitTimeoutError: naming who is still connected.
     """
     interval = max(0.2, settle_time / (LOOKS - 1))
@@ -45,21 +43,10 @@ def drain(look, kill, in_words, clock, progress, *, settle_time: float, wait_tim
                 raise WaitTimeoutError(
                     f"After {int(now - start)} seconds the server still has {words}.",
                     next_step="stop the applications named above (kill: true ends their sessions, but pools come back), "
-                    "end prepared transactions with XA COMMIT or XA ROLLBACK, then run again.",
+                    "end prepared transactions (XA COMMIT or XA ROLLBACK; COMMIT PREPARED or ROLLBACK PREPARED), then run again.",
                 )
             if kill is not None:
                 for session in seen.clients:
-                    if kill_session(kill, session):
+                    if kill(session):
                         killed.append(session)
         clock.sleep(interval if seen.quiet or kill is None or not seen.clients else min(interval, 1.0))
-
-
-def kill_session(kill, session) -> bool:
-    """Whether the session was there to be killed."""
-    try:
-        kill(session)
-    except StatementError as e:
-        if e.code == _UNKNOWN_THREAD:
-            return False
-        raise
-    return True

@@ -12,8 +12,8 @@ from dataclasses import replace
 import pytest
 
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.accounts import Account
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import EncryptionError
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.mysql_server import StatementError, facts_from
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import EncryptionError, StatementError
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.mysql_server import facts_from
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.sql_text import Secret, account_name, literal, name, sql
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.account_sql import UNLOCK, merge_patch, statements_for
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._run.account_sync import carry_out

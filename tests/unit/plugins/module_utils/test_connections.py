@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import WaitTimeoutError
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.mysql_server import StatementError
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.connections import (
-    Look,
-    grouped,
-    in_words,
-    login_warnings,
-    missing_rights,
-    reader_warnings,
-    sort_sessions,
-)
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import StatementError, WaitTimeoutError
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan import mysql_connections as mysql
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan import postgresql_connections as postgresql
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.connections import Known, Look, grouped, in_words
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.connections import sort_sessions as sort_by_rules
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.mysql_connections import login_warnings, missing_rights, reader_warnings
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._run.drain import drain
+
+
+def sort_sessions(rows, own_id, replication_users=(), ignore_users=(), **more):
+    known = Known(own_id, frozenset(replication_users), frozenset(ignore_users))
+    return sort_by_rules(mysql.RULES, [mysql.session_from(one) for one in rows], known, **more)
 
 
 def row(number, user, command="Sleep", host="10.0.0.5:4711", db="shop"):
@@ -64,7 +64,7 @@ def test_words():
     assert grouped(look.clients)[0] == dict(user="app", host="10.0.0.5", database="shop", connections=2, idle=1, active=1)
     assert in_words(look) == (
         "2 connections of app@10.0.0.5 to shop (1 idle, 1 active); 1 connection of etl@localhost (1 idle, 0 active); "
-        "1 prepared XA transaction(s): t1"
+        "1 prepared transaction(s): t1"
     )
     assert in_words(Look()) == "no client connections"
     assert in_words(sort_sessions([row(n, f"u{n}") for n in range(10, 30)], 5)).endswith("and 10 more")
@@ -72,9 +72,9 @@ def test_words():
 
 def test_rights_are_read_from_the_grants_of_the_session():
     master = "GRANT SELECT, PROCESS, CREATE USER ON *.* TO `admin`@`%` WITH GRANT OPTION"
-    assert missing_rights([master], True) == []
-    assert missing_rights(["GRANT ALL PRIVILEGES ON *.* TO `root`@`%` WITH GRANT OPTION"], True) == []
-    assert [text.split(" (")[0] for text in missing_rights(["GRANT PROCESS ON `shop`.* TO `x`@`%`"], False)] == [
+    assert missing_rights(dict(grants=[master], account_tables_readable=True)) == []
+    assert missing_rights(dict(grants=["GRANT ALL PRIVILEGES ON *.* TO `root`@`%` WITH GRANT OPTION"], account_tables_readable=True)) == []
+    assert [text.split(" (")[0] for text in missing_rights(dict(grants=["GRANT PROCESS ON `shop`.* TO `x`@`%`"], account_tables_readable=False))] == [
         "PROCESS",
         "CREATE USER",
         "GRANT OPTION on *.*",
@@ -86,7 +86,7 @@ def test_warnings_at_login():
     report = dict(foreign_engines=[{"s": "old", "e": "MyISAM", "n": 2}], event_scheduler="ON", enabled_events=3)
     look = Look(prepared=("x",), blind=("open InnoDB transactions",))
     words = " ".join(login_warnings(report, look, read_only=False, is_replica=True))
-    for expected in ("MyISAM", "prepared XA", "3 event(s)", "read_only=0", "Could not look at open InnoDB"):
+    for expected in ("MyISAM", "prepared transaction", "3 event(s)", "read_only=0", "Could not look at open InnoDB"):
         assert expected in words
     quiet = dict(foreign_engines=[], event_scheduler="ON", enabled_events=0)
     assert login_warnings(quiet, Look(), read_only=True, is_replica=True) == []
@@ -138,8 +138,7 @@ def test_the_wait_has_a_limit_and_names_who_is_left():
 
 def test_killed_sessions_are_returned_and_those_already_gone_are_not():
     def kill(session):
-        if session.id == 7:
-            raise StatementError("Unknown thread id: 7", 1094)
+        return session.id != 7
 
     seen, killed = wait([sort_sessions([row(6, "app"), row(7, "app")], 5), Look()], kill=kill)
     assert seen.quiet and [session.id for session in killed] == [6]
@@ -151,3 +150,100 @@ def test_a_refused_kill_is_not_swallowed():
 
     with pytest.raises(StatementError, match="not owner"):
         wait([BUSY], kill=kill)
+
+
+# -- PostgreSQL -------------------------------------------------------------------------------------------------------------------------
+
+
+def backend(pid, user="app", kind="client backend", state="idle", **more):
+    shown = dict(datname="shop", client_addr="10.0.0.5", application_name="", backend_start="2026-01-01 00:00:00+00", in_transaction=False)
+    return {"pid": pid, "usename": user, "backend_type": kind, "state": state, **shown, **more}
+
+
+def look_at(rows, own_id=1, replication_users=(), ignore_users=(), **more):
+    known = Known(own_id, frozenset(replication_users), frozenset(ignore_users))
+    sessions = [postgresql.session_from(one) for one in rows]
+    return sort_by_rules(postgresql.RULES, sessions, known, transactions=postgresql.transactions_of(rows), **more)
+
+
+OF_THE_SERVER = [
+    "autovacuum launcher", "autovacuum worker", "background writer", "checkpointer", "walwriter", "archiver", "startup", "walreceiver",
+    "logical replication launcher", "parallel worker", "pg_cron launcher", "io worker", "slotsync worker",
+]  # fmt: skip
+
+
+def test_processes_of_the_server_and_of_the_platform_do_not_count():
+    rows = [backend(n, None, kind, None, datname=None, client_addr=None) for n, kind in enumerate(OF_THE_SERVER, 10)]
+    rows += [backend(1, "me"), backend(2, "rdsadmin"), backend(3, "rdstopmgr"), backend(4, "rdsrepladmin", "walsender", "active")]
+    look = look_at(rows)
+    assert look.quiet and look.log_readers == () and look.clients == ()
+
+
+def test_a_walsender_counts_by_user_and_type():
+    rows = [
+        backend(5, "rdsrepladmin"),
+        backend(6, "debezium", "walsender", "active", application_name="Debezium Streaming"),
+        backend(7, "ours", "walsender", "active"),
+    ]
+    look = look_at(rows, replication_users=("ours",), slots=["cdc (pgoutput, database shop, in use)"])
+    assert [session.id for session in look.clients] == [5]
+    assert [session.id for session in look.log_readers] == [6]
+    said = " ".join(postgresql.reader_warnings(look))
+    assert "debezium@10.0.0.5 ('Debezium Streaming')" in said and "slot cdc (pgoutput" in said
+
+
+@pytest.mark.parametrize(
+    "kind", ["logical replication worker", "logical replication apply worker", "logical replication parallel worker", "logical replication tablesync worker"]
+)
+def test_a_subscription_writes_behind_the_fence(kind):
+    assert not look_at([backend(5, "postgres", kind, None)]).quiet
+    assert look_at([backend(5, "postgres", kind, None)], ignore_users=("postgres",)).quiet
+
+
+def test_what_the_login_may_not_see_counts():
+    assert not look_at([backend(5, "app", None, None, client_addr=None)]).quiet
+
+
+def test_words_name_database_and_application_and_open_transactions():
+    rows = [
+        backend(5, application_name="rails"),
+        backend(6, application_name="rails", state="idle in transaction", in_transaction=True),
+        backend(7, "me2", client_addr=None, in_transaction=True, state="active", datname="other"),
+        backend(8, "monitor", in_transaction=True),
+    ]
+    look = look_at(rows, ignore_users=("monitor",), prepared=["order-7 of app in shop"])
+    assert grouped(look.clients)[0] == dict(
+        user="app", host="10.0.0.5", database="shop", application="rails", connections=2, idle=1, active=1
+    )
+    assert in_words(look) == (
+        "2 connections of app@10.0.0.5 to shop by 'rails' (1 idle, 1 active); 1 connection of me2@local to other by 'client backend' (0 idle, 1 active); "
+        "1 prepared transaction(s): order-7 of app in shop; 2 open transaction(s)"
+    )
+    assert not look_at([], prepared=["x"]).quiet
+
+
+def test_rights_to_see_and_to_end_sessions():
+    assert postgresql.missing_rights({"pg_read_all_stats": True, "pg_signal_backend": True}) == []
+    assert [text.split()[0] for text in postgresql.missing_rights({"pg_read_all_stats": False})] == ["pg_read_all_stats", "pg_signal_backend"]
+
+
+def test_what_a_copy_changes_or_starts_is_said():
+    shop = dict(
+        name="shop",
+        unlogged=[f"cache{number}" for number in range(7)],
+        publications=["orders_pub"],
+        cron_jobs=2,
+        foreign_servers=[dict(srvname="legacy", fdwname="postgres_fdw", host="old-erp.example", mappings=1)],
+    )
+    plain = dict(name="plain", unlogged=[], publications=[], cron_jobs=None, foreign_servers=[])
+    subscriptions = [dict(subname="from_erp", subenabled=True, datname="shop"), dict(subname="off", subenabled=False, datname="shop")]
+    report = dict(in_recovery=False, subscriptions=subscriptions, databases=[shop, plain], blind=("database secret (no)",))
+    said = postgresql.login_warnings(report, Look(prepared=("order-7 of app in shop",)), is_replica=True)
+    for expected in (
+        "does not follow a source", "order-7", "Subscription from_erp", "7 unlogged table(s) of database shop (cache0, cache1, cache2, cache3, cache4 and 2",
+        "publishes orders_pub", "pg_cron (2 active", "legacy (postgres_fdw)", "old-erp.example", "Could not look at database secret",
+    ):  # fmt: skip
+        assert sum(expected in line for line in said) == 1, expected
+    assert len(said) == 8
+    nothing = dict(in_recovery=True, subscriptions=[], databases=[plain], blind=())
+    assert postgresql.login_warnings(nothing, Look(), is_replica=True) == []

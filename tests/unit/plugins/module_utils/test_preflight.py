@@ -221,7 +221,7 @@ WARNINGS = [
     (dict(ActivityStreamStatus="started"), "activity stream"),
     (dict(DBInstanceAutomatedBackupsReplications=[{"DBInstanceAutomatedBackupsArn": "a"}]), "replicated to another region"),
     (dict(tags={"aws:cloudformation:stack-name": "s"}), "CloudFormation"),
-    (dict(Engine="postgres"), "not checked by SQL in this version"),
+    (dict(Engine="postgres"), "checked by SQL for logins and connections"),
 ]
 
 

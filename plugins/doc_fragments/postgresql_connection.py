@@ -1,0 +1,92 @@
+# Copyright (c) the dbre.rds_encryption contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+
+"""Option text for the connection dict of postgresql_connections."""
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    """The option connection."""
+
+    DOCUMENTATION = r"""
+requirements:
+  - psycopg >= 3.1
+options:
+  connection:
+    description:
+      - The server, and how to log in to it.
+    type: dict
+    required: true
+    suboptions:
+      db_instance_identifier:
+        description:
+          - The RDS DB instance to connect to. Endpoint, port and master user name are read from C(DescribeDBInstances).
+        type: str
+      login_host:
+        description:
+          - Host to connect to. Takes the place of the instance's endpoint.
+        type: str
+      login_port:
+        description:
+          - Port to connect to. Takes the place of the instance's port; V(5432) when neither is known.
+        type: int
+      login_user:
+        description:
+          - User to log in as. The master user of O(connection.db_instance_identifier) when a password is known and no user is given.
+          - If it is the master user and RDS manages that user's password, the managed secret is used, because RDS has replaced the password.
+        type: str
+      login_password:
+        description:
+          - Password of O(connection.login_user). Contradicts O(connection.login_secret_id).
+        type: str
+      login_secret_id:
+        description:
+          - Name or ARN of a secret in AWS Secrets Manager, whose value is JSON with C(username) and C(password).
+          - Without this option and O(connection.login_password) the managed master secret of the instance is used, if there is an active one.
+        type: str
+      login_db_instance_identifier:
+        description:
+          - The DB instance whose managed master secret is used to log in, if the instance itself has none of its own.
+          - For a restored copy, which still has the password of the instance that it was made from.
+        type: str
+      login_unix_socket:
+        description:
+          - Folder of a Unix domain socket, instead of a host.
+        type: path
+      login_db:
+        description:
+          - The database to connect to. Sessions of all databases are seen from any of them.
+        type: str
+        default: postgres
+      ca_cert:
+        description:
+          - File with the certificates of the authorities that sign the server's certificate. With it, TLS is demanded and the server and its
+            name are verified, unless O(connection.ssl_mode) says otherwise.
+        type: path
+        aliases: [ssl_rootcert]
+      client_cert:
+        description:
+          - File with the client's certificate.
+        type: path
+        aliases: [ssl_cert]
+      client_key:
+        description:
+          - File with the key of O(connection.client_cert).
+        type: path
+        aliases: [ssl_key]
+      ssl_mode:
+        description:
+          - How TLS is negotiated, as in P(community.postgresql.postgresql_query#module). V(verify-full) by default when O(connection.ca_cert) is
+            given, else V(prefer), which takes TLS where the server offers it and verifies nothing.
+        type: str
+        choices: [allow, disable, prefer, require, verify-ca, verify-full]
+      connect_timeout:
+        description:
+          - Seconds during which a server that cannot be reached or resolved, or is just starting, is tried again. A refused login is never
+            tried again.
+        type: int
+        default: 30
+"""

@@ -1,0 +1,156 @@
+#!/usr/bin/python
+# Copyright (c) the dbre.rds_encryption contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+
+"""Wait until nobody is connected to a PostgreSQL server, or prove that a login works."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: postgresql_connections
+short_description: Wait until no client is connected to a PostgreSQL server
+version_added: 1.0.0
+description:
+  - Looks at a server several times, some seconds apart, until no client is connected to any of its databases and no transaction is prepared.
+    One look proves nothing, because connection pools come back.
+  - What counts are the client backends in C(pg_stat_activity), and the workers of subscriptions, which write what another server sends. The
+    own session, the server's own processes, RDS's users C(rdsadmin) and C(rdstopmgr), and the C(walsender) processes of RDS's replicas do not
+    count. Other readers of the write-ahead log and logical replication slots (change-data-capture tools) do not count either, but are warned of.
+  - The texts of statements are never read.
+  - With O(login_only=true) it only proves that the login works and reports what a migration should know of the server - unlogged tables,
+    replication slots, publications, subscriptions, prepared transactions, C(pg_cron), foreign servers. It looks into each database that the
+    login may connect to.
+  - Roles and grants come with the snapshot. There is nothing to synchronise.
+author:
+  - The dbre.rds_encryption contributors (@dbre)
+options:
+  wait:
+    description:
+      - Whether to wait until the server is quiet, and to fail if it does not become quiet. If V(false), the module reports one look.
+    type: bool
+    default: true
+  settle_time:
+    description:
+      - Seconds that the server must stay quiet, seen in at least three looks.
+    type: int
+    default: 10
+  wait_timeout:
+    description:
+      - Seconds after which a server that still has connections is a failure.
+    type: int
+    default: 300
+  kill:
+    description:
+      - Whether to end the clients' sessions with C(pg_terminate_backend(pid)).
+    type: bool
+    default: false
+  login_only:
+    description:
+      - Whether to stop after the login and report the server's version, rights that are missing, and warnings.
+    type: bool
+    default: false
+  replication_users:
+    description:
+      - Logins of replicas that belong to the same topology, besides RDS's own C(rdsrepladmin). Their C(walsender) processes are not warned of.
+    type: list
+    elements: str
+    default: []
+  ignore_users:
+    description:
+      - Users whose sessions do not count, such as a monitoring agent that is known to write nothing.
+    type: list
+    elements: str
+    default: []
+attributes:
+  check_mode:
+    description: Makes no change; tells which sessions would be killed, and does not wait.
+    support: full
+  diff_mode:
+    description: There is no state to show a difference of.
+    support: none
+  idempotent:
+    description: A quiet server is left alone.
+    support: full
+extends_documentation_fragment:
+  - dbre.rds_encryption.postgresql_connection
+  - amazon.aws.common.modules
+  - amazon.aws.region.modules
+  - amazon.aws.boto3
+"""
+
+EXAMPLES = r"""
+- name: Prove that the login works
+  dbre.rds_encryption.postgresql_connections:
+    connection:
+      db_instance_identifier: prod-one
+    login_only: true
+  register: login
+
+- name: Wait until the applications are gone
+  dbre.rds_encryption.postgresql_connections:
+    connection:
+      db_instance_identifier: old-prod-one
+      login_user: postgres
+      login_password: "{{ admin_password }}"
+    kill: true
+    wait_timeout: 120
+"""
+
+RETURN = r"""
+connections:
+  description: Clients that are still connected to any database, grouped.
+  returned: unless login_only
+  type: list
+  elements: dict
+  sample: [{"user": "app", "host": "10.0.0.5", "database": "shop", "application": "rails", "connections": 3, "idle": 2, "active": 1}]
+log_readers:
+  description: Foreign readers of the write-ahead log, grouped like RV(connections).
+  returned: unless login_only
+  type: list
+  elements: dict
+prepared_transactions:
+  description: Transactions in the prepared state (C(pg_prepared_xacts)), with their owner and database.
+  returned: unless login_only
+  type: list
+  elements: str
+open_transactions:
+  description: Number of clients that have a transaction open.
+  returned: unless login_only
+  type: int
+quiet:
+  description: Whether nothing was connected or prepared that could write.
+  returned: unless login_only
+  type: bool
+killed:
+  description: Sessions that were ended, or in check mode would be, grouped like RV(connections).
+  returned: unless login_only
+  type: list
+  elements: dict
+server:
+  description: The server's version, the role of the login, and whether the server is read-only because it is in recovery (a replica).
+  returned: always
+  type: dict
+  sample: {"family": "postgresql", "version": "17.6", "account": "postgres", "read_only": false}
+missing_rights:
+  description: What the login should be able to do and cannot.
+  returned: with login_only
+  type: list
+  elements: str
+"""
+
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._entry import module_main
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.connections import connections_spec
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.postgresql_connections import connection_option, run
+
+ARGUMENT_SPEC = connections_spec(connection_option())
+
+
+def main():
+    """Run as a module."""
+    module_main(ARGUMENT_SPEC, run)
+
+
+if __name__ == "__main__":
+    main()
