@@ -76,6 +76,7 @@ extends_documentation_fragment:
   - amazon.aws.common.modules
   - amazon.aws.region.modules
   - amazon.aws.boto3
+  - dbre.rds_encryption._backup_keys
   - dbre.rds_encryption._wait
 seealso:
   - module: dbre.rds_encryption.rds_fence
@@ -148,7 +149,7 @@ remarks:
 """
 
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._entry import module_main
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.common import WAIT_SPEC
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.common import BACKUP_KEYS_SPEC, WAIT_SPEC
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.restore import run
 
 ARGUMENT_SPEC = dict(
@@ -161,6 +162,7 @@ ARGUMENT_SPEC = dict(
     expected_replicas=dict(type="list", elements="str", default=[]),
     tags=dict(type="dict"),
     wait=dict(type="bool", default=True),
+    **BACKUP_KEYS_SPEC,
     **WAIT_SPEC,
 )
 

@@ -48,7 +48,13 @@ def sort_client_error(code: str, message: str, status: int, operation: str) -> C
         trouble = Trouble.THROTTLED
     elif status >= 500 or code in ("InternalFailure", "InternalError", "ServiceUnavailable", "RequestTimeout"):
         trouble = Trouble.UNKNOWN
-    elif code in ("InvalidDBInstanceState", "InvalidDBInstanceStateFault", "InvalidDBSnapshotState", "InvalidDBSnapshotStateFault"):
+    elif code in (
+        "InvalidDBInstanceState",
+        "InvalidDBInstanceStateFault",
+        "InvalidDBInstanceAutomatedBackupState",
+        "InvalidDBSnapshotState",
+        "InvalidDBSnapshotStateFault",
+    ):
         trouble = Trouble.BUSY
     elif "AlreadyExists" in code:
         trouble = Trouble.EXISTS
@@ -75,6 +81,7 @@ class Rds:
         self.read = client("rds")
         self.glance = client("rds", GLANCING)
         self._change = client("rds", CHANGING)
+        self._client = client
 
     def call(self, operation: str, **parameters) -> dict:
         """Make one mutating call.
@@ -82,7 +89,18 @@ class Rds:
         :param operation: the name of the AWS operation, e.g. ``CopyDBSnapshot``.
         :raises CallError: whatever goes wrong, sorted.
         """
-        method = getattr(self._change, _METHODS[operation])
+        return self._send(self._change, operation, parameters)
+
+    def call_in(self, region: str, operation: str, **parameters) -> dict:
+        """Make one mutating call in another region.
+
+        :raises CallError: whatever goes wrong, sorted.
+        """
+        return self._send(self._client("rds", CHANGING, region=region), operation, parameters)
+
+    @staticmethod
+    def _send(client, operation: str, parameters: dict) -> dict:
+        method = getattr(client, _METHODS[operation])
         try:
             return method(**parameters)
         except ClientError as e:
@@ -135,13 +153,26 @@ class Rds:
             raise
         return found[0] if found else None
 
+    def snapshots_of(self, resource_id: str) -> list[dict]:
+        """The manual ``DBSnapshot``s of an instance."""
+        pages = self.read.get_paginator("describe_db_snapshots").paginate(DbiResourceId=resource_id, SnapshotType="manual")
+        return [snapshot for page in pages for snapshot in page["DBSnapshots"] if snapshot.get("DbiResourceId") == resource_id]
+
+    def manual_snapshots(self) -> list[dict]:
+        """Every manual ``DBSnapshot`` of the region and account."""
+        return rds_read.describe_manual_snapshots(self.read)
+
     def events(self, identifier: str, minutes: int) -> list[str]:
         """Messages of an instance's events of the last minutes, newest last; empty if they cannot be read."""
+        return [event.get("Message", "") for event in self.dated_events(identifier, minutes)]
+
+    def dated_events(self, identifier: str, minutes: int) -> list[dict]:
+        """The ``Event``s of the last minutes under an instance's identifier, newest last; empty if they cannot be read."""
         try:
-            answer = self.read.describe_events(SourceIdentifier=identifier, SourceType="db-instance", Duration=minutes)
+            pages = self.read.get_paginator("describe_events").paginate(SourceIdentifier=identifier, SourceType="db-instance", Duration=minutes)
+            return [event for page in pages for event in page.get("Events", [])]
         except (BotoCoreError, ClientError, ResponseParserError):
             return []
-        return [event.get("Message", "") for event in answer.get("Events", [])]
 
 
 _METHODS = {
@@ -150,8 +181,15 @@ _METHODS = {
     "CopyDBSnapshot": "copy_db_snapshot",
     "CreateDBInstanceReadReplica": "create_db_instance_read_replica",
     "CreateDBSnapshot": "create_db_snapshot",
+    "DeleteDBInstance": "delete_db_instance",
+    "DeleteDBSnapshot": "delete_db_snapshot",
+    "ModifyActivityStream": "modify_activity_stream",
     "ModifyDBInstance": "modify_db_instance",
     "RebootDBInstance": "reboot_db_instance",
     "RemoveTagsFromResource": "remove_tags_from_resource",
     "RestoreDBInstanceFromDBSnapshot": "restore_db_instance_from_db_snapshot",
+    "StartActivityStream": "start_activity_stream",
+    "StartDBInstance": "start_db_instance",
+    "StartDBInstanceAutomatedBackupsReplication": "start_db_instance_automated_backups_replication",
+    "StopDBInstance": "stop_db_instance",
 }

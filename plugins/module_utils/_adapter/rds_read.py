@@ -45,10 +45,27 @@ def _pages(client, **parameters) -> list[dict]:
     return [instance for page in pages for instance in page["DBInstances"]]
 
 
+def describe_manual_snapshots(client) -> list[dict]:
+    """Every manual ``DBSnapshot`` of the account in the region; shared ones of other accounts are none of them."""
+    pages = client.get_paginator("describe_db_snapshots").paginate(SnapshotType="manual")
+    return [snapshot for page in pages for snapshot in page["DBSnapshots"]]
+
+
 def accepted_parameters(client, operation_name: str) -> frozenset[str]:
     """The parameter names that the installed botocore knows for an operation (``RestoreDBInstanceFromDBSnapshot``, ...)."""
     shape = client.meta.service_model.operation_model(operation_name).input_shape
     return frozenset(shape.members)
+
+
+def replicated_backup_days(client, arn: str) -> int | None:
+    """For how many days a replicated automated backup is kept in the client's region, or None when it is not there."""
+    try:
+        found = client.describe_db_instance_automated_backups(DBInstanceAutomatedBackupsArn=arn)["DBInstanceAutomatedBackups"]
+    except ClientError as e:
+        if e.response.get("Error", {}).get("Code", "").startswith("DBInstanceAutomatedBackupNotFound"):
+            return None
+        raise
+    return found[0].get("BackupRetentionPeriod") if found else None
 
 
 def key_description(kms_client, key_id: str) -> dict:

@@ -18,6 +18,11 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.rds i
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import RefusedError
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.steps import Plan
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.topology import Listing, Prefixes, Topology, find_topology
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.fence_kept import (
+    EVENTS_KEPT_MINUTES,
+    check_fence_was_kept,
+    may_have_served,
+)
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.finish import FinishRequest
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._run.apply import Runner
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._run.wait import Limits
@@ -32,9 +37,6 @@ WAIT_SPEC = dict(
 
 def limits_of(params: dict) -> Limits:
     """The waiting limits among a module's parameters."""
-    for option in WAIT_SPEC:
-        if params[option] <= 0:
-            raise RefusedError(f"{option} must be more than 0 seconds, not {params[option]}.", done="Nothing was changed.")
     return Limits(
         poll_interval=params["poll_interval"], wait_timeout=float(params["wait_timeout"]), stall_timeout=float(params["stall_timeout"])
     )
@@ -81,13 +83,51 @@ def working_topology(context, rds: Rds, name: str, prefixes: Prefixes) -> Topolo
     return topology
 
 
-def finish_request(rds: Rds, params: dict, replicas_awaited=()) -> FinishRequest:
+def extra_tags(params: dict) -> tuple[tuple[str, str], ...]:
+    """The option ``tags``, as RDS takes tags: numbers and truth values of YAML are texts there."""
+    return tuple(sorted((str(key), str(value)) for key, value in (params.get("tags") or {}).items()))
+
+
+BACKUP_KEYS_SPEC = dict(backup_replication_kms_keys=dict(type="dict", default={}))
+
+
+def backup_copies(context, described: dict) -> dict[str, dict]:
+    """How the automated backups of an instance's replacement are to be replicated to other regions: by ARN of the instance's own copies.
+
+    Only regions of which the option ``backup_replication_kms_keys`` names a key.
+
+    :raises EncryptionError: a named key is of no use.
+    """
+    keys = {str(region): str(key) for region, key in (context.params.get("backup_replication_kms_keys") or {}).items()}
+    copies = {}
+    for arn in (each.get("DBInstanceAutomatedBackupsArn") or "" for each in described.get("DBInstanceAutomatedBackupsReplications") or ()):
+        region = (arn.split(":") + [""] * 4)[3]
+        if region in keys:
+            key = rds_read.key_description(context.client("kms", region=region), keys[region])["Arn"]
+            copies[arn] = {
+                "KmsKeyId": key,
+                "BackupRetentionPeriod": rds_read.replicated_backup_days(context.client("rds", region=region), arn),
+            }
+    return copies
+
+
+def finish_request(rds: Rds, params: dict, replicas_awaited=(), copies: dict[str, dict] | None = None) -> FinishRequest:
     """How far an instance is to be finished."""
     return FinishRequest(
         accepted=rds_read.accepted_parameters(rds.read, "ModifyDBInstance"),
         replicas_awaited=tuple(replicas_awaited),
-        extra_tags=tuple(sorted((params.get("tags") or {}).items())),
+        extra_tags=extra_tags(params),
+        backup_copies=copies or {},
     )
+
+
+def check_fence(rds: Rds, topology: Topology) -> None:
+    """Raise if the fenced source may have served applications again after its snapshot was taken."""
+    if may_have_served(topology):
+        source = topology.primary.source
+        check_fence_was_kept(
+            topology, rds.snapshots_of(source["DbiResourceId"]), rds.dated_events(source["DBInstanceIdentifier"], EVENTS_KEPT_MINUTES)
+        )
 
 
 def fresh_fence_id() -> str:

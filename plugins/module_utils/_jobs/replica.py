@@ -10,7 +10,14 @@ from __future__ import annotations
 
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter import rds_read
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.rds import Rds
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.common import achieved, finish_request, predicted, runner_of
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.common import (
+    achieved,
+    backup_copies,
+    extra_tags,
+    finish_request,
+    predicted,
+    runner_of,
+)
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import RefusedError
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.names import TAG_FENCE_ID, TAG_NAME, TAG_SOURCE_RESOURCE_ID, tags_of
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.replica import ReplicaRequest, ReplicaState, plan_replica
@@ -61,8 +68,8 @@ def _request(context, rds: Rds, model: dict) -> ReplicaRequest:
         parent_identifier=params["source_db_instance_identifier"].lower(),
         fence_id=(fence_id or "assumed").lower(),
         parent_assumed=context.check_mode,
-        extra_tags=tuple(sorted((params["tags"] or {}).items())),
-        finish=finish_request(rds, params),
+        extra_tags=extra_tags(params),
+        finish=finish_request(rds, params, copies=backup_copies(context, model)),
         accepted_by_create=rds_read.accepted_parameters(rds.read, "CreateDBInstanceReadReplica"),
     )
 

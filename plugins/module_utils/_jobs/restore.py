@@ -10,7 +10,14 @@ from __future__ import annotations
 
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter import rds_read
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.rds import Rds
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.common import achieved, finish_request, predicted, runner_of
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.common import (
+    achieved,
+    backup_copies,
+    extra_tags,
+    finish_request,
+    predicted,
+    runner_of,
+)
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import RefusedError
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.names import TAG_FENCE_ID, TAG_NAME, tags_of
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.restore import (
@@ -71,8 +78,8 @@ def _request(context, rds: Rds, source: dict) -> RestoreRequest:
         fence_assumed=context.check_mode,
         snapshot_identifier=params["snapshot_identifier"],
         encrypted_snapshot_identifier=params["encrypted_snapshot_identifier"],
-        extra_tags=tuple(sorted((params["tags"] or {}).items())),
-        finish=finish_request(rds, params, params["expected_replicas"] or ()),
+        extra_tags=extra_tags(params),
+        finish=finish_request(rds, params, params["expected_replicas"] or (), backup_copies(context, source)),
         accepted_by_restore=rds_read.accepted_parameters(rds.read, "RestoreDBInstanceFromDBSnapshot"),
     )
 

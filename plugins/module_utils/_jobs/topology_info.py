@@ -50,7 +50,7 @@ def run(context) -> dict:
     rds = Rds(context.client)
     topology, listing = read_topology(context, rds, params["name"], prefixes)
     policy = Policy(params["strategy"], params["accept_pending_maintenance"], params["database_access"])
-    duplicate = _means_the_same(params["name"], topology, params["fleet"] or [], listing, prefixes)
+    duplicate = means_the_same(params["name"], topology, params["fleet"] or [], listing, prefixes)
     if duplicate:
         return _result(topology, "none", f"{params['name']} means {topology.name}, which {duplicate} stands for in this run.", policy)
     around = _surroundings(context, rds, topology) if params["preflight"] else Surroundings(Key(params["kms_key_id"] or ""))
@@ -110,7 +110,7 @@ def _look_ahead(context, rds: Rds, topology: Topology, around: Surroundings) -> 
     return steps, blockers
 
 
-def _means_the_same(asked: str, topology: Topology, fleet: list[str], listing: Listing, prefixes) -> str | None:
+def means_the_same(asked: str, topology: Topology, fleet: list[str], listing: Listing, prefixes) -> str | None:
     """Another host of the run that means the same topology and comes first (old- and new- names of one swap in an inventory)."""
     if topology.skip_reason or topology.problems or asked.lower() == topology.name:
         return None

@@ -193,10 +193,11 @@ def _streams(description: dict) -> bool:
 
 
 def _stream_policy(description: dict) -> str:
-    """The audit policy of the stream; locked unless RDS says otherwise (ModifyActivityStream), and of no meaning without a stream."""
+    """The audit policy of the stream: locked unless RDS says otherwise (ModifyActivityStream)."""
+    state = description.get("ActivityStreamPolicyStatus")
     if not _streams(description):
-        return "unlocked"
-    return "unlocked" if str(description.get("ActivityStreamPolicyStatus")).startswith("unlock") else "locked"
+        return state or "unlocked"
+    return "unlocked" if state in ("unlocked", "unlocking-policy") else "locked"
 
 
 # -- Writers: a canonical value -> the member as RDS describes it ----------------------------------------------------------------------

@@ -90,6 +90,10 @@ def _unfinished(description: dict):
     for role in description.get("AssociatedRoles") or ():
         if role.get("Status") not in (None, "ACTIVE"):
             yield f"role for {role.get('FeatureName')} is {role['Status']}"
+    for what in ("Status", "PolicyStatus"):
+        state = description.get(f"ActivityStream{what}")
+        if state in ("starting", "stopping", "locking-policy", "unlocking-policy"):
+            yield f"the activity stream is {state}"
     secret = description.get("MasterUserSecret") or {}
     if secret.get("SecretStatus") not in (None, "active", "rotating"):
         yield f"the secret of the master password is {secret['SecretStatus']}"

@@ -13,6 +13,7 @@ botocore knows for the operation: what an older one lacks at the restore is left
 from __future__ import annotations
 
 import copy
+from dataclasses import dataclass
 
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.attributes import LATE, RULES, RULES_BY_MEMBER, Rule
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.engines import engine_row
@@ -40,13 +41,17 @@ def _accepted(parameters: dict, accepted: frozenset[str] | set[str]) -> dict:
 def replica_parameters(model: dict, parent: dict, accepted: frozenset[str] | set[str]) -> dict:
     """The parameters of CreateDBInstanceReadReplica (same region) that make a replica of ``parent`` after the model of ``model``.
 
-    No subnet group and no key: both are the parent's. No identifiers, no tags.
+    No key: it is the parent's. No identifiers, no tags. A subnet group only where it is not the parent's: RDS takes it only when the
+    source is given by its ARN (terraform-provider-aws pull request 40426).
     """
     engine = engine_row(model.get("Engine"))
     parameters: dict = {}
     for rule in RULES:
         if rule.applies(model, engine) and rule.at_replica(model, engine):
             parameters |= _accepted(rule.parameters(rule.replica, model), accepted)
+    read_group = RULES_BY_MEMBER["DBSubnetGroup"].read
+    if read_group(model) == read_group(parent) or read_group(parent) is None:
+        parameters.pop("DBSubnetGroupName", None)
     if "AllocatedStorage" in parameters:  # RDS refuses a replica that is smaller than its source
         parameters["AllocatedStorage"] = max(parameters["AllocatedStorage"], parent.get("AllocatedStorage") or 0)
         if parameters.get("MaxAllocatedStorage", 0) <= parameters["AllocatedStorage"]:
@@ -108,10 +113,13 @@ def _follow(description: dict) -> dict:
     return description
 
 
+MODIFY = "ModifyDBInstance"
+
+
 def modify_parameters(model: dict, current: dict, accepted: frozenset[str] | set[str], *, exclude: frozenset[str] = frozenset()) -> dict:
     """The parameters of one combined ModifyDBInstance that makes ``current`` equal ``model``; ``{}`` when nothing differs.
 
-    No identifier, no ApplyImmediately. The late attributes are left out (see ``late_parameters``).
+    No identifier, no ApplyImmediately. The late attributes are left out (see ``late_changes``).
 
     :param exclude: further members of DBInstance that this call must leave alone.
     """
@@ -119,7 +127,7 @@ def modify_parameters(model: dict, current: dict, accepted: frozenset[str] | set
     out = set(exclude) | set(LATE)
     changes: dict[str, dict] = {}
     for rule in RULES:
-        if rule.modify and rule.member not in out and rule.applies(model, engine):
+        if rule.modify and rule.operation == MODIFY and rule.member not in out and rule.applies(model, engine):
             change = _change(rule, model, current)
             if change and all(name in accepted for name in change):
                 changes[rule.member] = change
@@ -139,12 +147,15 @@ def _change(rule: Rule, model: dict, current: dict) -> dict:
     return rule.change(model, current) if rule.change else rule.parameters(rule.modify, model)
 
 
-def predict_modified(current: dict, parameters: dict) -> dict:
-    """The description after such a modification has been made in full (a reboot that it needs is still to come)."""
+def predict_modified(current: dict, parameters: dict, operation: str = MODIFY) -> dict:
+    """The description after such a modification has been made in full (a reboot that it needs is still to come).
+
+    :param operation: another RDS operation that changes attributes of an instance that exists.
+    """
     after = copy.deepcopy(current)
     for rule in RULES:
         names = (rule.modify,) if isinstance(rule.modify, str) else rule.modify or ()
-        if not any(name in parameters for name in names):
+        if rule.operation != operation or not any(name in parameters for name in names):
             continue
         if not rule.changed:
             rule.write(after, rule.from_parameters(rule.modify, parameters))
@@ -157,16 +168,75 @@ def predict_modified(current: dict, parameters: dict) -> dict:
     return _follow(after)
 
 
-def late_parameters(model: dict, current: dict) -> list[tuple[str, dict]]:
-    """The last modifications, in order, as (member, parameters): the managed master password, then deletion protection."""
+@dataclass(frozen=True)
+class Late:
+    """One of the last changes of an instance.
+
+    :param member: the attribute that it is about.
+    :param operation: the RDS operation.
+    :param after_replicas: it waits until the replicas of the instance exist.
+    """
+
+    member: str
+    operation: str
+    parameters: dict
+    after_replicas: bool
+
+
+def late_changes(model: dict, current: dict) -> list[Late]:
+    """The last changes, in order: managed master password, activity stream and its policy, replicated backups, deletion protection.
+
+    Each is planned for the instance as the one before leaves it.
+    """
     changes = []
     for member in LATE:
         rule = RULES_BY_MEMBER[member]
-        if rule.read(model) != rule.read(current):
-            change = _change(rule, model, current)
-            if change:
-                changes.append((member, change))
+        while True:
+            parameters = _late_parameters(rule, model, current)
+            if not parameters:
+                break
+            changes.append(Late(member, rule.operation, parameters, rule.after_replicas))
+            before, current = current, predict_modified(current, parameters, rule.operation)
+            if rule.read(before) == rule.read(current):
+                break
     return changes
+
+
+def _late_parameters(rule: Rule, model: dict, current: dict) -> dict:
+    engine = engine_row(current.get("Engine") or model.get("Engine"))
+    if not rule.applies(model, engine) or rule.read(model) == rule.read(current) or not rule.changeable(model, current, engine):
+        return {}
+    parameters = dict(_change(rule, model, current))
+    for each in (RULES_BY_MEMBER[companion] for companion in rule.together):
+        if parameters and each.operation == rule.operation and each.applies(model, engine) and each.changeable(model, current, engine):
+            parameters |= _change(each, model, current)
+    return parameters
+
+
+def predict_finished(model: dict, current: dict, accepted: frozenset[str] | set[str]) -> dict:
+    """The description after the modification and the late changes; roles, tags and a restart are still to come."""
+    after = predict_modified(current, modify_parameters(model, current, accepted))
+    for change in late_changes(model, after):
+        after = predict_modified(after, change.parameters, change.operation)
+    return after
+
+
+def with_backup_keys(model: dict, copies: dict[str, dict]) -> dict:
+    """A model whose replicated backups say how the target's are to be made.
+
+    :param copies: ARN of a replicated automated backup -> ``KmsKeyId`` of its region for the target's, and ``BackupRetentionPeriod``.
+    """
+    member = "DBInstanceAutomatedBackupsReplications"
+    if not copies or not model.get(member):
+        return model
+    return {**model, member: [{**each, **copies.get(each.get("DBInstanceAutomatedBackupsArn"), {})} for each in model[member]]}
+
+
+def regions_without_key(model: dict, current: dict) -> list[str]:
+    """The regions to which the backups of ``current`` ought to be replicated and cannot, since no key of them was named."""
+    rule = RULES_BY_MEMBER["DBInstanceAutomatedBackupsReplications"]
+    named = [each for each in model.get(rule.member) or () if each.get("KmsKeyId")]
+    return sorted(set(rule.read(model)) - set(rule.read(current)) - set(rule.read({rule.member: named})))
 
 
 def missing_roles(model: dict, current: dict) -> list[tuple[str, str]]:
@@ -179,3 +249,8 @@ def missing_roles(model: dict, current: dict) -> list[tuple[str, str]]:
 def tag_changes(model_tags: dict[str, str], current_tags: dict[str, str]) -> dict[str, str]:
     """The tags to add or overwrite so that ``current`` has all of the model's own tags; a tag that only ``current`` has is left."""
     return {key: value for key, value in own_tags(model_tags).items() if current_tags.get(key) != value}
+
+
+def surplus_tags(model_tags: dict[str, str], current_tags: dict[str, str]) -> list[str]:
+    """The keys of tags that a user or a service put on ``current`` and the model does not have."""
+    return sorted(set(own_tags(current_tags)) - set(own_tags(model_tags)))

@@ -7,22 +7,26 @@
 """What is still missing on an instance so that it equals its model: the same for restored targets and recreated replicas.
 
 The order follows what RDS needs: one combined modify, then other calls, a restart only if a parameter group really waits for one, a
-managed master password only once the replicas exist (replicas of an instance with one are refused), deletion protection last.
+managed master password only once the replicas exist (replicas of an instance with one are refused), then the activity stream and the
+replication of backups, deletion protection last.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.names import TAG_PREFIX, own_tags, tags_of
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.readiness import needs_reboot, settled
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.statuses import READY_STATUSES
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.steps import Plan, Step, stages
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.carry import (
-    late_parameters,
+    late_changes,
     missing_roles,
     modify_parameters,
+    regions_without_key,
+    surplus_tags,
     tag_changes,
+    with_backup_keys,
 )
 
 
@@ -33,11 +37,13 @@ class FinishRequest:
     :param accepted: the parameters that the installed botocore knows for ModifyDBInstance.
     :param replicas_awaited: identifiers of replicas that must exist below the instance before the managed master password is switched on.
     :param extra_tags: more tags that the user asked for.
+    :param backup_copies: how the automated backups of the instance are to be replicated to other regions (see ``with_backup_keys``).
     """
 
     accepted: frozenset
     replicas_awaited: tuple[str, ...] = ()
     extra_tags: tuple[tuple[str, str], ...] = ()
+    backup_copies: dict[str, dict] = field(default_factory=dict)
 
 
 def plan_finish(model: dict, current: dict, request: FinishRequest, *, assumed: bool = False) -> Plan:
@@ -49,6 +55,7 @@ def plan_finish(model: dict, current: dict, request: FinishRequest, *, assumed: 
     """
     identifier = current["DBInstanceIdentifier"]
     resource_id = current.get("DbiResourceId")
+    model = with_backup_keys(model, request.backup_copies)
     if not assumed and (current["DBInstanceStatus"] not in READY_STATUSES or settled(current)):
         # Nothing can be decided about an instance in motion: wait, then look again.
         wait = Step("WaitUntilReady", identifier, f"Wait until {identifier} is ready", resource_id=resource_id, replan=True)
@@ -96,11 +103,16 @@ def _restarts(parameters: dict, current: dict) -> bool:
 def _tags(model, current, request, identifier, resource_id) -> list[Step]:
     wanted = {**tag_changes(own_tags(tags_of(model)), own_tags(tags_of(current)))}
     wanted.update({k: v for k, v in request.extra_tags if tags_of(current).get(k) != v and not k.startswith(TAG_PREFIX)})
-    if not wanted:
-        return []
-    return [
-        Step("AddTagsToResource", identifier, f"Carry {len(wanted)} tags to {identifier}", {"Tags": wanted}, resource_id=resource_id)
-    ]
+    steps = []
+    if wanted:
+        what = f"Carry {len(wanted)} tags to {identifier}"
+        steps.append(Step("AddTagsToResource", identifier, what, {"Tags": wanted}, resource_id=resource_id))
+    # A tag too many counts as much as one too few: schedulers, backup plans and policies go by tags.
+    surplus = [key for key in surplus_tags(tags_of(model), tags_of(current)) if key not in dict(request.extra_tags)]
+    if surplus:
+        what = f"Take the tags {', '.join(surplus)} off {identifier}, which the source does not have"
+        steps.append(Step("RemoveTagsFromResource", identifier, what, {"TagKeys": tuple(surplus)}, resource_id=resource_id))
+    return steps
 
 
 def _modify(model, current, request, identifier, resource_id) -> list[Step]:
@@ -124,18 +136,22 @@ def _late(model, current, request, identifier, resource_id) -> tuple[list[Step],
     have = set(current.get("ReadReplicaDBInstanceIdentifiers") or [])
     awaited = [replica for replica in request.replicas_awaited if replica not in have]
     steps, remarks = [], []
-    for what, parameters in late_parameters(model, current):
-        if awaited and "ManageMasterUserPassword" in parameters:
-            remarks.append(f"{what} of {identifier} follows when its replicas exist: {', '.join(awaited)}.")
+    for change in late_changes(model, current):
+        if awaited and change.after_replicas:
+            remarks.append(f"{change.member} of {identifier} follows when its replicas exist: {', '.join(awaited)}.")
             break  # and what comes after it: deletion protection is the last of all
+        where = change.parameters.get("DestinationRegion")
         steps.append(
             Step(
-                "ModifyDBInstance",
+                change.operation,
                 identifier,
-                f"Set {what} on {identifier}",
-                parameters,
+                f"Replicate the automated backups of {identifier} to {where}" if where else f"Set {change.member} on {identifier}",
+                change.parameters,
                 resource_id=resource_id,
-                confirmed=lambda d, w=what: w not in [name for name, _parameters in late_parameters(model, d)],
+                replan=change.operation == "StartActivityStream",  # RDS decides in which state the policy of a new stream is
+                confirmed=lambda d, c=change: (c.member, c.parameters) not in [(e.member, e.parameters) for e in late_changes(model, d)],
             )
         )
+    remarks += [f"The automated backups of {identifier} are not replicated to {region}: no key of that region was named." for region in
+                regions_without_key(model, current)]
     return steps, remarks

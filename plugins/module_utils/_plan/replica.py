@@ -144,6 +144,11 @@ def _check_is_ours(request: ReplicaRequest, state: ReplicaState) -> None:
         )
 
 
+def _arn_beside(described: dict, identifier: str) -> str:
+    """The ARN of an instance in the account and region of another: given by its ARN, RDS takes a subnet group for a replica of it."""
+    return described["DBInstanceArn"].rpartition(":")[0] + ":" + identifier
+
+
 def _create(request: ReplicaRequest, state: ReplicaState, parent: dict) -> tuple[Step, dict]:
     product = target_tags_for(request.name, ROLE_REPLICA, state.model, request.fence_id)
     tags = {**own_tags(tags_of(state.model)), **dict(request.extra_tags), **product}
@@ -153,6 +158,8 @@ def _create(request: ReplicaRequest, state: ReplicaState, parent: dict) -> tuple
         "SourceDBInstanceIdentifier": parent["DBInstanceIdentifier"],
         "Tags": tag_list(tags),
     }
+    if "DBSubnetGroupName" in parameters:
+        parameters["SourceDBInstanceIdentifier"] = _arn_beside(state.model, parent["DBInstanceIdentifier"])
     step = Step(
         "CreateDBInstanceReadReplica",
         request.target_identifier,

@@ -200,6 +200,118 @@ class WaitUntilReady(Handler):
         return self._settling(described, confirmed=self.step.confirmed is None or self.step.confirmed(described))
 
 
+class SeeThatItStays(Handler):
+    """Changes nothing: whether an instance stays as it is for so many of the longest pauses that a rename asked for before would show."""
+
+    PAUSES = 6
+    RENAMING = ("modifying", "rebooting", "renaming")
+
+    def outlook(self, instances):
+        described = self._mine(instances)
+        if described is None:
+            self._settled_since = None
+            return self._missing()
+        status = described["DBInstanceStatus"]
+        if described["DBInstanceIdentifier"] != self.step.resource and not renamed_to(described) and status in READY_STATUSES:
+            return Outlook(True, f"renamed to {described['DBInstanceIdentifier']}")
+        if renamed_to(described) or status in self.RENAMING:
+            self._settled_since = None
+            return Outlook(False, status)
+        if self._settled_since is None:
+            self._settled_since = self.clock.monotonic()
+        stayed = self.clock.monotonic() - self._settled_since
+        return Outlook(stayed >= self.PAUSES * self.limits.poll_interval, "nothing is under way")
+
+
+class Switching(Handler):
+    """StartDBInstance and StopDBInstance; done when the status says so."""
+
+    @property
+    def wanted(self) -> tuple[str, ...]:
+        return ("stopped",) if self.step.action == "StopDBInstance" else tuple(sorted(READY_STATUSES))
+
+    def call(self):
+        described = self._today()
+        if described["DBInstanceStatus"] not in self.wanted:
+            self.rds.call(self.step.action, DBInstanceIdentifier=described["DBInstanceIdentifier"])
+
+    def happened(self):
+        status = self.status()
+        return status in self.wanted or status == ("stopping" if self.step.action == "StopDBInstance" else "starting")
+
+    def outlook(self, instances):
+        described = self._mine(instances)
+        if described is None:
+            return self._missing()
+        status = described["DBInstanceStatus"]
+        if status in self.wanted:
+            # Where nothing is pending: a start puts a parameter group in force.
+            return self._settling(described, confirmed=True, replication=False) if status in READY_STATUSES else Outlook(True, status)
+        if status not in (*READY_STATUSES, "stopped"):
+            stop_if_final(described, self.step, self.rds)
+        if self._elapsed() > self.limits.effect_timeout and status in (*READY_STATUSES, "stopped"):
+            raise WaitTimeoutError(
+                f"{self.step.what}: RDS accepted {self.step.action} for {self.label}, which is still {status}.",
+                done="Everything before this step is done and stays.",
+                next_step=f"Read the events of {self.label} (aws rds describe-events) for the reason, then run again.",
+            )
+        return Outlook(False, status)
+
+
+class Deletion(Handler):
+    """DeleteDBInstance: of the very instance that was planned for; done when no read shows it any more."""
+
+    def call(self):
+        described = self._described()
+        if described is None or described["DBInstanceStatus"] == "deleting":
+            return
+        if self.step.confirmed is not None and not self.step.confirmed(described):
+            raise RefusedError(
+                f"{self.step.what}: {described['DBInstanceIdentifier']} is not what it was when this was planned.",
+                done="It was not deleted.",
+                next_step="Somebody changed it meanwhile: look at its name, tags and replicas, then run again.",
+            )
+        self.rds.call("DeleteDBInstance", DBInstanceIdentifier=described["DBInstanceIdentifier"], **self.step.parameters)
+
+    def happened(self):
+        described = self._described()
+        return described is None or described["DBInstanceStatus"] == "deleting"
+
+    def outlook(self, instances):
+        described = self._mine(instances)
+        return Outlook(described is None, "gone" if described is None else described["DBInstanceStatus"])
+
+
+class SnapshotDeletion(Handler):
+    """DeleteDBSnapshot: only while the plan's check says that it is ours; done when no read shows it any more."""
+
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.resource_id = None
+
+    def call(self):
+        snapshot = self.rds.describe_snapshot(self.step.resource)
+        if snapshot is None:
+            return
+        if self.step.confirmed is not None and not self.step.confirmed(snapshot):
+            raise RefusedError(
+                f"{self.step.what}: {self.step.resource} is not the snapshot that was planned for.",
+                done="It was not deleted.",
+                next_step="Look at who made it, then run again.",
+            )
+        self.rds.call("DeleteDBSnapshot", DBSnapshotIdentifier=self.step.resource)
+
+    def happened(self):
+        return self.rds.describe_snapshot(self.step.resource) is None
+
+    def status(self):
+        return None
+
+    def outlook(self, instances):
+        gone = self.happened()
+        return Outlook(gone, "gone" if gone else "still there")
+
+
 class Tagging(Handler):
     """Adds or removes tags; the ARN is read at the last moment, for it contains the name of the day."""
 
@@ -455,13 +567,18 @@ HANDLERS = {
     "CopyDBSnapshot": SnapshotHandler,
     "CreateDBInstanceReadReplica": Creation,
     "CreateDBSnapshot": SnapshotHandler,
+    "DeleteDBInstance": Deletion,
+    "DeleteDBSnapshot": SnapshotDeletion,
     "ModifyActivityStream": ActivityStream,
     "ModifyDBInstance": Modification,
     "RebootDBInstance": Reboot,
     "RemoveTagsFromResource": Tagging,
     "Rename": Rename,
     "RestoreDBInstanceFromDBSnapshot": Creation,
+    "SeeThatItStays": SeeThatItStays,
     "StartActivityStream": ActivityStream,
+    "StartDBInstance": Switching,
     "StartDBInstanceAutomatedBackupsReplication": BackupReplication,
+    "StopDBInstance": Switching,
     "WaitUntilReady": WaitUntilReady,
 }

@@ -16,15 +16,18 @@ from hypothesis import strategies as st
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.engines import engine_row
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.readiness import broken, needs_reboot, not_ready, settled
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.carry import (
-    late_parameters,
+    late_changes,
     missing_roles,
     modify_parameters,
     predict_modified,
     predict_replica,
     predict_restored,
+    regions_without_key,
     replica_parameters,
     restore_parameters,
+    surplus_tags,
     tag_changes,
+    with_backup_keys,
 )
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.compare import compare, unexplained
 
@@ -478,21 +481,84 @@ def test_what_the_sdk_cannot_modify_makes_no_empty_modification():
     assert modify_parameters(model, instance(**INSIGHTS), MODIFY - {"DatabaseInsightsMode"}) == {}
 
 
+def late(model, current):
+    return [(change.member, change.parameters) for change in late_changes(model, current)]
+
+
 def test_late_attributes_in_order():
     model = instance(DeletionProtection=True, MasterUserSecret={"SecretArn": "s", "KmsKeyId": "k", "SecretStatus": "active"})
-    changes = late_parameters(model, instance())
-    assert changes == [
+    assert late(model, instance()) == [
         ("MasterUserSecret", {"ManageMasterUserPassword": True, "MasterUserSecretKmsKeyId": "k"}),
         ("DeletionProtection", {"DeletionProtection": True}),
     ]
     current = instance()
-    for _member, parameters in changes:
-        current = predict_modified(current, parameters)
-    assert late_parameters(model, current) == []
-    assert late_parameters(instance(), instance(DeletionProtection=True)) == [("DeletionProtection", {"DeletionProtection": False})]
+    for change in late_changes(model, current):
+        current = predict_modified(current, change.parameters)
+    assert late(model, current) == []
+    assert late(instance(), instance(DeletionProtection=True)) == [("DeletionProtection", {"DeletionProtection": False})]
     other_key = instance(MasterUserSecret={"SecretArn": "t", "KmsKeyId": "z"})
-    assert late_parameters(instance(MasterUserSecret={"SecretArn": "s", "KmsKeyId": "k"}), other_key) == [], "RDS cannot change the key"
-    assert late_parameters(instance(), other_key) == [], "the password is not ours to set"
+    assert late(instance(MasterUserSecret={"SecretArn": "s", "KmsKeyId": "k"}), other_key) == [], "RDS cannot change the key"
+    assert late(instance(), other_key) == [], "the password is not ours to set"
+
+
+STREAM = dict(ActivityStreamStatus="started", ActivityStreamKmsKeyId="k", ActivityStreamMode="async", ActivityStreamKinesisStreamName="aws-rds-das-db-A")
+START = {"ApplyImmediately": True, "KmsKeyId": "k", "Mode": "async", "EngineNativeAuditFieldsIncluded": False}
+
+
+@pytest.mark.parametrize(
+    ("model", "current", "expected"),
+    [
+        pytest.param(STREAM, {}, [("StartActivityStream", START)], id="a new stream is locked"),
+        pytest.param(
+            {**STREAM, "ActivityStreamPolicyStatus": "unlocked", "ActivityStreamEngineNativeAuditFieldsIncluded": True},
+            {"ActivityStreamStatus": "stopped"},
+            [
+                ("StartActivityStream", {**START, "EngineNativeAuditFieldsIncluded": True}),
+                ("ModifyActivityStream", {"AuditPolicyState": "unlocked"}),
+            ],
+            id="fields and policy",
+        ),
+        pytest.param(STREAM, {**STREAM, "ActivityStreamStatus": "starting"}, [], id="on its way"),
+        pytest.param(
+            {**STREAM, "ActivityStreamPolicyStatus": "locking-policy"},
+            {**STREAM, "ActivityStreamPolicyStatus": "unlocked"},
+            [("ModifyActivityStream", {"AuditPolicyState": "locked"})],
+            id="the policy alone",
+        ),
+        pytest.param({}, STREAM, [], id="a stream is never stopped"),
+        pytest.param(STREAM, {**STREAM, "ActivityStreamKmsKeyId": "z"}, [], id="nor started anew for its key"),
+        pytest.param({**STREAM, "ActivityStreamStatus": "stopping"}, {}, [], id="going down"),
+    ],
+)
+@pytest.mark.parametrize("engine", ["oracle-ee", "oracle-se2-cdb", "sqlserver-se"])
+def test_an_activity_stream_is_started_as_it_was(engine, model, current, expected):
+    changes = late_changes(instance(Engine=engine, **model), instance(Engine=engine, **current))
+    assert [(change.operation, change.parameters) for change in changes] == expected
+
+
+def test_other_engines_have_no_activity_stream_of_an_instance():
+    assert late(instance(**STREAM), instance()) == []
+
+
+def copies(*regions, **more):
+    return [{"DBInstanceAutomatedBackupsArn": f"arn:aws:rds:{region}:1:auto-backup:ab-{region}", **more} for region in regions]
+
+
+def test_backups_are_replicated_to_every_region_with_a_named_key():
+    model = instance(DBInstanceAutomatedBackupsReplications=copies("eu-west-1", "us-east-1", "us-west-2"), DeletionProtection=True)
+    arns = [each["DBInstanceAutomatedBackupsArn"] for each in model["DBInstanceAutomatedBackupsReplications"]]
+    named = {arns[0]: {"KmsKeyId": "ireland", "BackupRetentionPeriod": 14}, arns[2]: {"KmsKeyId": "oregon", "BackupRetentionPeriod": None}}
+    wanted = with_backup_keys(model, named)
+    expected = [
+        ("DBInstanceAutomatedBackupsReplications", {"DestinationRegion": "eu-west-1", "KmsKeyId": "ireland", "BackupRetentionPeriod": 14}),
+        ("DBInstanceAutomatedBackupsReplications", {"DestinationRegion": "us-west-2", "KmsKeyId": "oregon"}),
+        ("DeletionProtection", {"DeletionProtection": True}),
+    ]
+    assert late(wanted, instance()) == expected
+    assert late(wanted, instance(DBInstanceAutomatedBackupsReplications=copies("eu-west-1"))) == expected[1:]
+    assert late(model, instance()) == expected[2:], "without a key nothing is called"
+    assert regions_without_key(wanted, instance()) == ["us-east-1"]
+    assert regions_without_key(wanted, instance(DBInstanceAutomatedBackupsReplications=copies("us-east-1"))) == []
 
 
 def test_missing_roles():
@@ -503,6 +569,11 @@ def test_missing_roles():
     pending = [{**roles[0], "Status": "PENDING"}]
     assert missing_roles(instance(AssociatedRoles=roles), instance()) == [("a", "s3Export"), ("a", "s3Import")]
     assert missing_roles(instance(AssociatedRoles=roles), instance(AssociatedRoles=pending)) == [("a", "s3Export")]
+
+
+def test_surplus_tags():
+    model, current = {"a": "1", "aws:x": "y"}, {"a": "2", "b": "3", "aws:z": "1", "rds-encryption:name": "n"}
+    assert surplus_tags(model, current) == ["b"]
 
 
 def test_tag_changes():
@@ -563,6 +634,9 @@ def replica(**changes):
             {},
             [*STORAGE, "MaxAllocatedStorage", "OptionGroupName", "MultiAZ"],
             id="SQL Server: storage by modification",
+        ),
+        pytest.param(
+            {"DBSubnetGroup": {"DBSubnetGroupName": "other", "VpcId": "vpc-1"}}, {}, {"DBSubnetGroupName": "other"}, [], id="another subnet group"
         ),
         pytest.param({"ReplicaMode": "mounted", "Engine": "oracle-ee"}, {}, {"ReplicaMode": "mounted"}, [], id="replica mode"),
     ],
@@ -763,8 +837,8 @@ def finish(model, current, accepted_by_modify=MODIFY):
     if needs_reboot(current):
         for group in current["DBParameterGroups"]:
             group["ParameterApplyStatus"] = "in-sync"
-    for _member, parameters in late_parameters(model, current):
-        current = predict_modified(current, parameters)
+    for change in late_changes(model, current):
+        current = predict_modified(current, change.parameters, change.operation)
     return current
 
 
@@ -778,7 +852,7 @@ def test_any_source_arrives(source, old_sdk):
     target = finish(source, restored(source, parameters))
     rows = compare(source, target, names={"old-prod-one": "new-prod-one"}, kms_key_arn=KEY)
     assert [str(row) for row in unexplained(rows)] == []
-    assert modify_parameters(source, target, MODIFY) == {} and late_parameters(source, target) == []
+    assert modify_parameters(source, target, MODIFY) == {} and late_changes(source, target) == []
     assert not_ready(target) is None
     assert source == before
 
