@@ -14,12 +14,17 @@ controller, which is several times cheaper and shows progress lines at once.
 from __future__ import annotations
 
 import copy
+import traceback
+
+from ansible.module_utils.common.parameters import remove_values
 
 from ansible_collections.amazon.aws.plugins.module_utils.botocore import boto3_conn, get_aws_connection_info
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.clock import Clock
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import EncryptionError
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import EncryptionError, RefusedError
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.options import option_problems
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.shown import shown
 
 try:
     from botocore.config import Config
@@ -46,8 +51,8 @@ class Context:
         self.params = params
         self.check_mode = check_mode
         self.diff_mode = diff_mode
-        self.progress = progress
-        self.warn = warn
+        self.progress = lambda line: progress(shown(line))
+        self.warn = lambda text: warn(shown(text))
         self.mask = mask
         self.clock = clock or Clock()
         self._connection = connection
@@ -81,6 +86,27 @@ def aws_failure(error) -> dict:
     return dict(msg=f"AWS refused {operation or 'a call'}: {error}. {hint}", error_code=code, operation=operation)
 
 
+def answer(run, context: Context, secrets) -> dict:
+    """The result of a module, or of its failure (``failed`` is set then): in words, without secrets, and harmless to a terminal.
+
+    :param secrets: what no output may show; ``context.mask`` may add to it while the module runs.
+    """
+    try:
+        problems = option_problems(context.params)
+        if problems:
+            raise RefusedError(" ".join(problems), done="Nothing was changed.")
+        result = run(context)
+    except EncryptionError as e:
+        result = dict(e.facts, failed=True, msg=str(e))
+    except AWS_ERRORS as e:
+        result = dict(aws_failure(e), failed=True)
+    except Exception as e:
+        text = f"A defect of this collection: {type(e).__name__}: {e}. Next: run again, which goes on where it stopped; please report it, with -vvv."
+        result = dict(failed=True, msg=text, exception=traceback.format_exc())
+    # Secrets first: written out otherwise, they would not be found any more.
+    return shown(remove_values(result, set(secrets)))
+
+
 def module_main(argument_spec: dict, run, **rules) -> None:
     """Run a module in its own process.
 
@@ -98,11 +124,7 @@ def module_main(argument_spec: dict, run, **rules) -> None:
         warn=module.warn,
         mask=module._module.no_log_values.add,
     )
-    try:
-        result = run(context)
-    except EncryptionError as e:
-        module.fail_json(msg=str(e), **e.facts)
-    except AWS_ERRORS as e:
-        module.fail_json(**aws_failure(e))
-    else:
-        module.exit_json(**result)
+    result = answer(run, context, module._module.no_log_values)
+    if result.get("failed"):
+        module.fail_json(**result)
+    module.exit_json(**result)

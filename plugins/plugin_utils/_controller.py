@@ -12,7 +12,6 @@ worker, which inherits the imports, costs a fifth of it, and its progress lines 
 
 from __future__ import annotations
 
-from ansible.errors import AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.common.parameters import remove_values
 from ansible.plugins.action import ActionBase
@@ -20,7 +19,7 @@ from ansible.utils.display import Display
 
 from ansible_collections.amazon.aws.plugins.module_utils.modules import aws_argument_spec
 
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._entry import AWS_ERRORS, Context, aws_failure
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._entry import Context, answer
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import EncryptionError
 
 display = Display()
@@ -38,6 +37,18 @@ class _Connection:
 
     def fail_json_aws(self, exception, msg=None, **kwargs):
         raise EncryptionError(f"{msg}: {exception}" if msg else str(exception))
+
+
+def _unreadable(spec: dict, args: dict) -> list[str]:
+    """The options at whose values Ansible's own validation breaks off (infinity as a whole number); the values may be secrets."""
+    found = []
+    for name in args:
+        option = {key: each for key, each in spec.get(name, {}).items() if key != "required"}
+        try:
+            ArgumentSpecValidator({name: option}).validate({name: args[name]})
+        except Exception:
+            found.append(f"the value of {name}")
+    return found or ["an option"]
 
 
 class ControllerAction(ActionBase):
@@ -64,7 +75,10 @@ class ControllerAction(ActionBase):
         host = task_vars.get("inventory_hostname", "localhost")
         spec = {**aws_argument_spec(), **self.MODULE.ARGUMENT_SPEC}
         validator = ArgumentSpecValidator(spec, **getattr(self.MODULE, "ARGUMENT_RULES", {}))
-        checked = validator.validate(self._task.args)
+        try:
+            checked = validator.validate(self._task.args)
+        except Exception:
+            return dict(failed=True, msg=f"{self._task.action}: {', '.join(_unreadable(spec, self._task.args))} cannot be read.")
         secrets = set(checked._no_log_values)
         if checked.error_messages:
             return remove_values(dict(failed=True, msg=f"{self._task.action}: " + "; ".join(checked.error_messages)), secrets)
@@ -78,15 +92,8 @@ class ControllerAction(ActionBase):
             warn=warnings.append,
             mask=secrets.add,
         )
-        try:
-            result = self.MODULE.run(context)
-        except EncryptionError as e:
-            result = dict(e.facts, failed=True, msg=str(e))
-        except AWS_ERRORS as e:
-            result = dict(aws_failure(e), failed=True)
-        except AnsibleError:
-            raise
+        result = answer(self.MODULE.run, context, secrets)
         if warnings:
-            result["warnings"] = warnings
+            result["warnings"] = remove_values(warnings, secrets)
         result.setdefault("changed", False)
-        return remove_values(result, secrets)
+        return result

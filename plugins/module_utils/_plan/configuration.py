@@ -16,7 +16,7 @@ def plan_configuration(source: dict, target: dict, explicit: dict) -> tuple[list
     :param explicit: the operator's values, which win.
     """
     wanted = {name: (value, "source") for name, value in source.items()}
-    wanted.update({name: (_text(value), "configuration") for name, value in explicit.items()})
+    wanted.update({str(name): (_text(value), "configuration") for name, value in explicit.items()})
     changes, problems = [], []
     for name, (value, origin) in sorted(wanted.items()):
         if name not in target:

@@ -126,9 +126,12 @@ def _check_request(request: RestoreRequest) -> None:
     problem = identifier_problem(request.target_identifier)
     if problem:
         raise RefusedError(f"target_db_instance_identifier {request.target_identifier} {problem}.")
-    for option in ("snapshot_identifier", "encrypted_snapshot_identifier"):
+    for option, candidates in zip(("snapshot_identifier", "encrypted_snapshot_identifier"), snapshot_candidates(request)):
         given = getattr(request, option)
         if given is None:
+            problem = identifier_problem(candidates[-1], MAX_SNAPSHOT_IDENTIFIER)
+            if problem:
+                raise RefusedError(f"The snapshot identifier {candidates[-1]}, made of the target's name and the fence id, {problem}.")
             continue
         problem = identifier_problem(given, MAX_SNAPSHOT_IDENTIFIER)
         if problem:

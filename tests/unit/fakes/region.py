@@ -103,7 +103,7 @@ class Region:
         self.crash_at: int | None = None
         self.crash_after_effect = False
         self.applications: list[Application] = []
-        self.event_log: list[tuple[str, str]] = []
+        self.event_log: list[tuple[float, str, str]] = []
         self.quotas: dict[str, tuple[int, int]] = {"DBInstances": (3, 40)}
         self.terminal: dict[str, str] = {}
         self._ids = itertools.count(1)
@@ -273,7 +273,7 @@ class Region:
         else:
             self._after(thing, 40, become)
         self._status(thing, "available")
-        resource_id, encrypted = thing.truth["DbiResourceId"], thing.truth["StorageEncrypted"]
+        encrypted = thing.truth["StorageEncrypted"]
 
         def relink(described):
             if described["StorageEncrypted"] != encrypted:
@@ -289,7 +289,11 @@ class Region:
             listed = before in (other.truth.get("ReadReplicaDBInstanceIdentifiers") or [])
             if other is not thing and (linked or listed):
                 self._at(other, self.clock.now + 45 + self.link_lag, relink)
-        self.event_log.append((resource_id, "DB instance restarted"))
+        self._after(thing, 0, self._note_restart)
+
+    def _note_restart(self, described: dict) -> None:
+        """An event, under the name of the moment."""
+        self.event_log.append((self.clock.now, described["DBInstanceIdentifier"], "DB instance restarted"))
 
     def _at(self, thing: Thing, when: float, effect) -> None:
         thing.future.append((when, effect))
@@ -305,7 +309,7 @@ class Region:
                     application.connected = None
 
         def up(described):
-            self.event_log.append((described["DbiResourceId"], "DB instance restarted"))
+            self._note_restart(described)
             for group in described["DBParameterGroups"]:
                 group["ParameterApplyStatus"] = "in-sync"
 
@@ -361,6 +365,7 @@ class Region:
                 DbiResourceId=origin["DbiResourceId"],
                 Status="creating",
                 PercentProgress=0,
+                SnapshotCreateTime=self.clock.date(),
                 TagList=_copied(tags),
                 origin=_copied(origin),
                 **more,
@@ -531,6 +536,8 @@ class RdsClient:
     """The methods of boto3's RDS client that the collection uses."""
 
     class meta:  # noqa: N801 - boto3's name
+        region_name = "eu-central-1"
+
         @property
         def service_model(self):
             return service_model()
@@ -577,9 +584,14 @@ class RdsClient:
         return {"DBSnapshots": [described]}
 
     def describe_events(self, SourceIdentifier, SourceType, Duration):
-        thing = self.region.find(SourceIdentifier)
-        log = [m for resource_id, m in self.region.event_log if thing and resource_id == thing.truth["DbiResourceId"]]
-        return {"Events": [{"Message": message} for message in log]}
+        since = self.region.clock.now - 60 * Duration
+        found = [(when, message) for when, name, message in self.region.event_log if name == SourceIdentifier and when >= since]
+        return {"Events": [{"Date": self.region.clock.date(when), "Message": message, "SourceIdentifier": SourceIdentifier} for when, message in found]}
+
+    def find_snapshots(self, DbiResourceId, SnapshotType):
+        self.region.read()
+        described = [self.region.see(thing) for thing in self.region.snapshots.values() if thing.truth["DbiResourceId"] == DbiResourceId]
+        return {"DBSnapshots": [{key: value for key, value in each.items() if key != "origin"} for each in described if each]}
 
     def describe_account_attributes(self):
         return {"AccountQuotas": [dict(AccountQuotaName=name, Used=used, Max=most) for name, (used, most) in self.region.quotas.items()]}
@@ -587,6 +599,8 @@ class RdsClient:
     def get_paginator(self, name):
         answers = {
             "describe_db_instances": self.describe_db_instances,
+            "describe_db_snapshots": self.find_snapshots,
+            "describe_events": self.describe_events,
             "describe_orderable_db_instance_options": lambda **p: {"OrderableDBInstanceOptions": [{"SupportsStorageEncryption": True}]},
             "describe_pending_maintenance_actions": lambda **p: {"PendingMaintenanceActions": []},
             "describe_blue_green_deployments": lambda **p: {"BlueGreenDeployments": []},

@@ -469,12 +469,6 @@ def test_without_waiting():
     assert way.restore(primary)["changed"]
 
 
-@pytest.mark.parametrize("option", ["poll_interval", "wait_timeout", "stall_timeout"])
-def test_limits_must_be_positive(option):
-    with pytest.raises(RefusedError, match=f"{option} must be more than 0"):
-        common.limits_of({**WAITING, option: 0})
-
-
 def test_prefixes_are_in_the_lower_case_in_which_rds_keeps_identifiers():
     prefixes = common.prefixes_of(dict(old_prefix="OLD-", new_prefix="New-"))
     assert (prefixes.old, prefixes.new) == ("old-", "new-")
