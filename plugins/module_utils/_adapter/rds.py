@@ -54,11 +54,12 @@ def sort_client_error(code: str, message: str, status: int, operation: str) -> C
         "InvalidDBInstanceAutomatedBackupState",
         "InvalidDBSnapshotState",
         "InvalidDBSnapshotStateFault",
+        "InvalidDBProxyStateFault",
     ):
         trouble = Trouble.BUSY
-    elif "AlreadyExists" in code:
+    elif "AlreadyExists" in code or "AlreadyRegistered" in code:
         trouble = Trouble.EXISTS
-    elif code.startswith(("DBInstanceNotFound", "DBSnapshotNotFound")):
+    elif code.startswith(("DBInstanceNotFound", "DBSnapshotNotFound", "DBProxyTargetNotFound", "SourceNotFound")):
         trouble = Trouble.NOT_FOUND
     elif code == "InvalidParameterValue" and any(words in message for words in _IAM_WORDS):
         trouble = Trouble.PROPAGATING
@@ -177,15 +178,18 @@ class Rds:
 
 _METHODS = {
     "AddRoleToDBInstance": "add_role_to_db_instance",
+    "AddSourceIdentifierToSubscription": "add_source_identifier_to_subscription",
     "AddTagsToResource": "add_tags_to_resource",
     "CopyDBSnapshot": "copy_db_snapshot",
     "CreateDBInstanceReadReplica": "create_db_instance_read_replica",
     "CreateDBSnapshot": "create_db_snapshot",
+    "DeregisterDBProxyTargets": "deregister_db_proxy_targets",
     "DeleteDBInstance": "delete_db_instance",
     "DeleteDBSnapshot": "delete_db_snapshot",
     "ModifyActivityStream": "modify_activity_stream",
     "ModifyDBInstance": "modify_db_instance",
     "RebootDBInstance": "reboot_db_instance",
+    "RegisterDBProxyTargets": "register_db_proxy_targets",
     "RemoveTagsFromResource": "remove_tags_from_resource",
     "RestoreDBInstanceFromDBSnapshot": "restore_db_instance_from_db_snapshot",
     "StartActivityStream": "start_activity_stream",

@@ -12,6 +12,7 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter impor
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.rds import Rds
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.common import (
     achieved,
+    check_fence,
     predicted,
     prefixes_of,
     runner_of,
@@ -30,8 +31,10 @@ def run(context) -> dict:
     key = rds_read.key_description(context.client("kms"), params["kms_key_id"])["Arn"] if params["kms_key_id"] else None
 
     def read_and_plan():
+        topology = working_topology(context, rds, params["name"], prefixes)
+        check_fence(rds, topology)
         return plan_cutover(
-            working_topology(context, rds, params["name"], prefixes),
+            topology,
             context.clock.utc(),
             kms_key_arn=key,
             accepted_differences=frozenset(params["accepted_differences"] or ()),

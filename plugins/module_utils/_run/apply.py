@@ -23,7 +23,9 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors 
 )
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.statuses import READY_STATUSES, meaning_of_status
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.steps import Plan, Step
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._run.handlers import HANDLERS, Handler
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._run.dependents import HANDLERS as OF_DEPENDENTS
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._run.handlers import HANDLERS as OF_INSTANCES
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._run.handlers import Handler
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._run.wait import Limits, Patience, wait_until
 
 # How long, in seconds, each kind of trouble is borne before the call is given up (RDS guide: error handling).
@@ -36,6 +38,7 @@ PATIENCE = {
     Trouble.PROPAGATING: 180.0,
 }
 MAX_ROUNDS = 40
+HANDLERS = {**OF_INSTANCES, **OF_DEPENDENTS}
 
 
 class Outdated(Exception):
@@ -65,8 +68,9 @@ class Runner:
         :param wait: False starts the first stage that changes something and returns without waiting for it, or at once for one in motion.
         :return: the last plan, which holds no change (or the first one, if not waiting).
         """
-        for _round in range(MAX_ROUNDS):
-            plan = self._patience().read(read_and_plan)
+        for number in range(MAX_ROUNDS):
+            # Before the first step a region that cannot be reached is a mistake to be told at once; after it, one to be borne.
+            plan = self._patience().read(read_and_plan) if number else read_and_plan()
             if not plan.stages:
                 return plan
             for stage in plan.stages:
@@ -101,7 +105,7 @@ class Runner:
             self._await(stage, handlers)
 
     def _patience(self) -> Patience:
-        return Patience(self.rds, self.clock, self.limits, self._jitter)
+        return Patience(self.rds, self.clock, self.limits, self._jitter, self.progress)
 
     def _check_still(self, step: Step) -> None:
         if step.still is not None and not step.still(self._patience().read(self.rds.all_instances)):

@@ -67,11 +67,12 @@ class Patience:
     :param jitter: a number between 0 and 1, another one each time.
     """
 
-    def __init__(self, rds, clock, limits: Limits, jitter: Callable[[], float]):
+    def __init__(self, rds, clock, limits: Limits, jitter: Callable[[], float], progress: Callable[[str], None]):
         self._rds = rds
         self._clock = clock
         self._limits = limits
         self._jitter = jitter
+        self._progress = progress
         self._since: float | None = None
         self._delay = 1.0
 
@@ -88,7 +89,9 @@ class Patience:
         if not self._rds.is_passing(error):
             raise error
         now = self._clock.monotonic()
-        self._since = now if self._since is None else self._since
+        if self._since is None:
+            self._since = now
+            self._progress(f"AWS does not answer ({error}). Asking again for up to {self._limits.outage_timeout:.0f} s.")
         if now - self._since > self._limits.outage_timeout:
             raise WaitTimeoutError(
                 f"AWS has not answered for {now - self._since:.0f} s; its last word: {error}",

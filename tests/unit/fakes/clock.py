@@ -24,4 +24,8 @@ class FakeClock:
         self.now += seconds
 
     def utc(self) -> str:
-        return (datetime(2026, 11, 22, tzinfo=timezone.utc) + timedelta(seconds=self.now)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return self.date().strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    def date(self, now: float | None = None) -> datetime:
+        """A moment of this clock, or its present one, as a time of day."""
+        return datetime(2026, 11, 22, tzinfo=timezone.utc) + timedelta(seconds=self.now if now is None else now)

@@ -106,6 +106,7 @@ class Region:
         self.event_log: list[tuple[float, str, str]] = []
         self.quotas: dict[str, tuple[int, int]] = {"DBInstances": (3, 40)}
         self.terminal: dict[str, str] = {}
+        self.deleted: list[tuple[str, bool]] = []
         self._ids = itertools.count(1)
         for described in instances:
             thing = Thing(_copied(described))
@@ -316,6 +317,59 @@ class Region:
         self._change(thing, down)
         self._after(thing, 20, up)
         self._status(thing, "available")
+
+    def _StartDBInstance(self, operation, DBInstanceIdentifier):
+        thing = self._instance(operation, DBInstanceIdentifier, ready=False)
+        if thing.truth["DBInstanceStatus"] != "stopped":
+            raise _error(operation, "InvalidDBInstanceState", f"Instance {DBInstanceIdentifier} is not stopped.")
+        self._change(thing, lambda d: d.update(DBInstanceStatus="starting"))
+        self._status(thing, "available", 90)
+
+    def _StopDBInstance(self, operation, DBInstanceIdentifier):
+        thing = self._instance(operation, DBInstanceIdentifier)
+        if thing.truth.get("ReadReplicaSourceDBInstanceIdentifier") or thing.truth["ReadReplicaDBInstanceIdentifiers"]:
+            raise _error(operation, "InvalidDBInstanceState", "Cannot stop a DB instance that has a read replica or is one.")
+        self._change(thing, lambda d: d.update(DBInstanceStatus="stopping"))
+        self._status(thing, "stopped", 60)
+
+    def _DeleteDBInstance(
+        self, operation, DBInstanceIdentifier, SkipFinalSnapshot=False, FinalDBSnapshotIdentifier=None, DeleteAutomatedBackups=True
+    ):
+        thing = self._instance(operation, DBInstanceIdentifier, ready=False)
+        described = thing.truth
+        if described["DBInstanceStatus"] not in READY:
+            raise _error(operation, "InvalidDBInstanceState", f"Instance {DBInstanceIdentifier} is {described['DBInstanceStatus']}.")
+        if described["DeletionProtection"]:
+            raise _error(operation, "InvalidParameterCombination", "Cannot delete protected DB Instance, please disable deletion protection")
+        if SkipFinalSnapshot == bool(FinalDBSnapshotIdentifier):
+            raise _error(operation, "InvalidParameterCombination", "FinalDBSnapshotIdentifier or SkipFinalSnapshot")
+        if FinalDBSnapshotIdentifier:
+            if described.get("ReadReplicaSourceDBInstanceIdentifier"):
+                raise _error(operation, "InvalidDBInstanceState", "no final snapshot of a replica")
+            if FinalDBSnapshotIdentifier in self.snapshots:
+                raise _error(operation, "DBSnapshotAlreadyExists")
+            tags = described["TagList"] if described["CopyTagsToSnapshot"] else []
+            encryption = {key: described[key] for key in ("KmsKeyId",) if key in described}
+            encrypted = described["StorageEncrypted"]
+            self._new_snapshot(FinalDBSnapshotIdentifier, described, thing.data, tags, 60, Encrypted=encrypted, **encryption)
+        self.deleted.append((DBInstanceIdentifier, DeleteAutomatedBackups))
+        for other in self.things:
+            if other.truth.get("ReadReplicaSourceDBInstanceIdentifier") == DBInstanceIdentifier:
+                self._change(other, lambda d: d.pop("ReadReplicaSourceDBInstanceIdentifier"))
+        parent = self.find(described.get("ReadReplicaSourceDBInstanceIdentifier", ""))
+        self._change(thing, lambda d: d.update(DBInstanceStatus="deleting"))
+
+        def vanish(_described):
+            self.things.remove(thing)
+            if parent and DBInstanceIdentifier in parent.truth["ReadReplicaDBInstanceIdentifiers"]:
+                self._change(parent, lambda d: d["ReadReplicaDBInstanceIdentifiers"].remove(DBInstanceIdentifier))
+
+        self._after(thing, 60, vanish)
+
+    def _DeleteDBSnapshot(self, operation, DBSnapshotIdentifier):
+        if DBSnapshotIdentifier not in self.snapshots:
+            raise _error(operation, "DBSnapshotNotFound", status=404)
+        del self.snapshots[DBSnapshotIdentifier]
 
     def _by_arn(self, operation: str, arn: str) -> Thing:
         return self._instance(operation, arn.rpartition(":")[2], ready=False)
@@ -588,9 +642,10 @@ class RdsClient:
         found = [(when, message) for when, name, message in self.region.event_log if name == SourceIdentifier and when >= since]
         return {"Events": [{"Date": self.region.clock.date(when), "Message": message, "SourceIdentifier": SourceIdentifier} for when, message in found]}
 
-    def find_snapshots(self, DbiResourceId, SnapshotType):
+    def find_snapshots(self, SnapshotType, DbiResourceId=None):
         self.region.read()
-        described = [self.region.see(thing) for thing in self.region.snapshots.values() if thing.truth["DbiResourceId"] == DbiResourceId]
+        of = [thing for thing in self.region.snapshots.values() if DbiResourceId in (None, thing.truth["DbiResourceId"])]
+        described = [self.region.see(thing) for thing in of]
         return {"DBSnapshots": [{key: value for key, value in each.items() if key != "origin"} for each in described if each]}
 
     def describe_account_attributes(self):
@@ -614,10 +669,14 @@ OPERATIONS = (
     "CopyDBSnapshot",
     "CreateDBInstanceReadReplica",
     "CreateDBSnapshot",
+    "DeleteDBInstance",
+    "DeleteDBSnapshot",
     "ModifyDBInstance",
     "RebootDBInstance",
     "RemoveTagsFromResource",
     "RestoreDBInstanceFromDBSnapshot",
+    "StartDBInstance",
+    "StopDBInstance",
 )
 
 

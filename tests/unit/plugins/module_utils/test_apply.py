@@ -67,7 +67,7 @@ def happened(bench, which):
     return {
         "tag": lambda: tags_of(region.things[0].truth).get("a") == "1",
         "rename": lambda: region.names == ["old-x"],
-        "reboot": lambda: region.event_log.count(("db-X", "DB instance restarted")) == 1,
+        "reboot": lambda: len(region.event_log) == 1,
         "modify": lambda: region.things[0].truth["MultiAZ"] is True,
         "snapshot": lambda: list(region.snapshots) == ["s"],
     }[which]()
@@ -325,13 +325,28 @@ def test_an_outage_before_a_call_is_no_reason_to_give_up():
 
 def test_an_outage_while_planning_is_no_reason_to_give_up():
     bench = Bench()
-    bench.region.read_faults = [PASSING] * 10
+    plans = iter([Plan(stages([TAG])), Plan()])
 
     def read_and_plan():
         bench.runner.rds.all_instances()
-        return Plan()
+        return next(plans)
 
-    assert bench.runner.reconcile(read_and_plan) == Plan() and bench.region.read_faults == []
+    def outage(line):
+        bench.lines.append(line)
+        if line == "Tag x":
+            bench.region.read_faults = [PASSING] * 10
+
+    bench.runner.progress = outage
+    bench.runner.reconcile(read_and_plan)
+    assert bench.region.read_faults == [] and any("AWS does not answer" in line for line in bench.lines)
+
+
+def test_a_region_that_cannot_be_reached_is_told_at_once():
+    bench = Bench()
+    bench.region.read_faults = [PASSING]
+    with pytest.raises(EndpointConnectionError):
+        bench.runner.reconcile(lambda: bench.runner.rds.all_instances())
+    assert bench.seconds == 0
 
 
 def test_pauses_vary_from_host_to_host():

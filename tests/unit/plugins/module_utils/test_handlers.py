@@ -89,7 +89,7 @@ def test_progress_moves_the_text():
 def test_final(step, status):
     described = instance(step.resource, DBInstanceStatus=status)
     made = handler(step, described)
-    made.region.event_log.append((described["DbiResourceId"], "the reason of RDS"))
+    made.region.event_log.append((made.clock.now, step.resource, "the reason of RDS"))
     with pytest.raises(TerminalStateError) as ended:
         outlook(made, described)
     assert f"{step.resource} is {status}" in str(ended.value) and "the reason of RDS" in str(ended.value)
@@ -255,10 +255,10 @@ def test_restart_is_done_when_it_was_seen():
 
 def test_restart_is_done_when_an_event_says_so():
     made = handler(REBOOT, instance("x"))
-    made.region.event_log.append(("db-X", "DB instance restarted"))
+    made.region.event_log.append((made.clock.now, "x", "DB instance restarted"))
     made.before()
     assert not outlook(made, instance("x")).done, "that was an earlier one"
-    made.region.event_log.append(("db-X", "DB instance restarted"))
+    made.region.event_log.append((made.clock.now, "x", "DB instance restarted"))
     assert outlook(made, instance("x")).done
 
 

@@ -143,13 +143,13 @@ def test_reading():
     assert len(rds.instances(resource_ids={"db-X"}, identifiers={"x"})) == 1
     assert rds.instances() == []
     assert rds.describe_snapshot("s") is None
-    region.event_log.append(("db-X", "DB instance restarted"))
+    region.event_log.append((region.clock.now, "x", "DB instance restarted"))
     assert rds.events("x", 60) == ["DB instance restarted"] and rds.events("y", 60) == []
 
 
 def test_events_that_cannot_be_read_are_none():
     class Mute:
-        def describe_events(self, **parameters):
+        def get_paginator(self, name):
             raise answer("AccessDenied", 403)
 
     assert Rds(lambda service, config=None: Mute()).events("x", 60) == []
