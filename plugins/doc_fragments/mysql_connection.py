@@ -51,7 +51,9 @@ _SUBOPTIONS = """
         type: path
       ca_cert:
         description:
-          - File with the certificates of the authorities that sign the server's certificate. With it, TLS is demanded and the server verified.
+          - File with the certificates of the authorities that sign the server's certificate. With it, TLS is demanded, and the server and its
+            name are verified.
+          - The authorities of RDS are no public ones; AWS offers them as U(https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem).
         type: path
         aliases: [ssl_ca]
       client_cert:
@@ -64,9 +66,17 @@ _SUBOPTIONS = """
           - File with the key of O(@.client_cert).
         type: path
         aliases: [ssl_key]
+      ssl_mode:
+        description:
+          - How the connection is protected. V(disable) is open; V(prefer) encrypts where the server offers it; V(require) refuses a server that does
+            not; V(verify-ca) and V(verify-full) demand a certificate that an authority in O(@.ca_cert) signed, V(verify-full) one that names the host.
+          - V(verify-full) where O(@.ca_cert) is given, V(require) with a client's certificate, V(disable) over a socket, otherwise V(prefer). V(prefer)
+            and V(require) do not know whom they talk to.
+        type: str
+        choices: [disable, prefer, require, verify-ca, verify-full]
       check_hostname:
         description:
-          - Whether the server's certificate must name the host. By default it must when O(@.ca_cert) is given.
+          - Whether the server's certificate must name the host. V(false) makes V(verify-ca) the default of O(@.ssl_mode).
         type: bool
       connect_timeout:
         description:

@@ -124,10 +124,10 @@ killed:
   type: list
   elements: dict
 server:
-  description: The server's family and version, the account of the login, and whether the server is read-only.
+  description: The server's family and version, the account of the login, whether the server is read-only, and what protects the connection.
   returned: always
   type: dict
-  sample: {"family": "mariadb", "version": "10.11.19-MariaDB-log", "account": "admin@%", "read_only": false}
+  sample: {"family": "mariadb", "version": "10.11.19-MariaDB-log", "account": "admin@%", "read_only": false, "tls": "verified"}
 missing_rights:
   description: What the login should be able to do and cannot.
   returned: with login_only

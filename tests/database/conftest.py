@@ -23,6 +23,8 @@ import time
 import pymysql
 import pytest
 
+from rds_lab.servers.certificates import Certificate, issue
+
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._entry import Context
@@ -52,9 +54,10 @@ def program_of(family: str) -> list[str]:
 class RealServer:
     """One server on an address of its own, with an administrator ``operator`` and a master user without SUPER."""
 
-    def __init__(self, family: str, address: str, folder: pathlib.Path, pristine: pathlib.Path):
+    def __init__(self, family: str, address: str, folder: pathlib.Path, pristine: pathlib.Path, certificate: Certificate):
         self.family = family
         self.address = address
+        self.certificate = certificate
         self.data = folder / "data"
         self.socket = folder / "s"
         shutil.copytree(pristine, self.data)
@@ -62,6 +65,7 @@ class RealServer:
         options = [f"--datadir={self.data}", f"--bind-address={address}", "--port=3306", f"--socket={self.socket}", f"--pid-file={folder}/pid"]
         options += ["--user=root", "--skip-name-resolve", "--innodb-buffer-pool-size=16M", "--innodb-flush-log-at-trx-commit=0", "--skip-log-bin"]
         options += ["--table-open-cache=64", "--max-connections=40"]
+        options += certificate.options()
         # A server that starts deletes the temporary tables that it finds: those of another one, if they share the folder.
         (folder / "tmp").mkdir()
         options.append(f"--tmpdir={folder}/tmp")
@@ -211,11 +215,13 @@ def servers(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp(family, numbered=False)
     pristine = make_pristine(family, folder)
     network = free_network()
+    # Both show the certificate of the first.
+    certificate = issue(folder / "tls", [f"{network}.1"])
     started = []
     try:
         for number in (1, 2):
             (folder / str(number)).mkdir()
-            server = RealServer(family, f"{network}.{number}", folder / str(number), pristine)
+            server = RealServer(family, f"{network}.{number}", folder / str(number), pristine, certificate)
             started.append(server)
             server.prepare()
         yield Pair(family, *started)

@@ -227,4 +227,6 @@ class Lab(Api):
 
     def operator(self, folder: pathlib.Path) -> Operator:
         """Somebody who encrypts and logs in to the databases, with the password in the environment."""
-        return Operator(folder, self.environment, {**QUICK, "rds_encryption_login_password": "{{ lookup('ansible.builtin.env', 'RDS_LAB_PASSWORD') }}"})
+        return Operator(folder, self.environment, {
+            **QUICK, "rds_encryption_login_password": "{{ lookup('ansible.builtin.env', 'RDS_LAB_PASSWORD') }}",
+            "rds_encryption_login_ca_cert": self._exported["RDS_LAB_CA_CERT"]})

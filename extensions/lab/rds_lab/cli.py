@@ -31,6 +31,7 @@ from .writer import write_report
 ACCESS_KEY = "AKIALABLABLABLABLAB0"
 SECRET_KEY = "lab-secret-access-key-0123456789abcdefgh"
 PASSWORD_VARIABLE = "RDS_LAB_PASSWORD"
+CA_VARIABLE = "RDS_LAB_CA_CERT"
 APPLICATION_VARIABLE = "RDS_LAB_APPLICATION_PASSWORD"
 
 
@@ -208,7 +209,9 @@ def _running(options: argparse.Namespace) -> dict:
 # -- looking -----------------------------------------------------------------------------------------------------------
 
 def _environment(state: dict) -> dict[str, str]:
-    return {"AWS_ENDPOINT_URL": state["url"], "AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY, "AWS_DEFAULT_REGION": state["region"],
+    authority = {CA_VARIABLE: state["ca_cert"]} if state.get("ca_cert") else {}
+    return {**authority,
+            "AWS_ENDPOINT_URL": state["url"], "AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY, "AWS_DEFAULT_REGION": state["region"],
             "AWS_REGION": state["region"], PASSWORD_VARIABLE: state["master_password"], APPLICATION_VARIABLE: state["application"]["password"]}
 
 
@@ -230,6 +233,8 @@ def _inventory(options: argparse.Namespace) -> int:
     print("    ansible_python_interpreter: \"{{ ansible_playbook_python }}\"")
     if len(users) == 1:
         print(f"    rds_encryption_login_user: {json.dumps(users.pop())}")
+    if state.get("ca_cert"):
+        print(f"    rds_encryption_login_ca_cert: {json.dumps(state['ca_cert'])}")
     print(f"    rds_encryption_login_password: \"{{{{ lookup('ansible.builtin.env', '{PASSWORD_VARIABLE}') }}}}\"")
     return 0
 

@@ -121,8 +121,10 @@ def serve(options: Options, say: Callable[[str], None], ready: Callable[[], None
         _check_port(options.port)
         _write(directory / STATE, {"pid": os.getpid(), "ready": False})
         with _interruptible(stopping):
-            engines = Engines(directory) if options.engines else NullEngines()
-            plane = _plane(options, engines, fleet)
+            settings = _settings(options, fleet)
+            certified = [f"*.{settings.account_hash}.{fleet.region}.{settings.dns_suffix}"]
+            engines = Engines(directory, certified=certified) if options.engines else NullEngines()
+            plane = _plane(options, engines, settings)
             if options.engines:
                 _prepare(engines, fleet, say)
             identities = fleets.Loader(plane, engines, say).load(fleet)
@@ -130,6 +132,7 @@ def serve(options: Options, say: Callable[[str], None], ready: Callable[[], None
         _write(directory / STATE, {
             "pid": os.getpid(), "ready": True, "url": server.url, "fleet": fleet.name, "fleet_file": str(fleet.path), "region": fleet.region,
             "group": fleet.group, "hosts": fleet.hosts(), "master_password": fleet.master_password, "application": fleet.application,
+            "ca_cert": str(directory / "tls" / "ca.pem") if options.engines else None,
             "instances": len(identities), "timescale": options.timescale, "engines": options.engines, "started_at": time.time(),
         })
         say(f"ready: {server.url}")
@@ -160,9 +163,7 @@ def clean_up(directory: pathlib.Path) -> None:
         hold.release()
 
 
-def _plane(options: Options, engines, fleet):
-    from .clock import Clock
-    from .control.plane import ControlPlane
+def _settings(options: Options, fleet):
     from .control.settings import Settings
 
     # Names of labs that run side by side must differ, as they share one hosts file.
@@ -170,6 +171,13 @@ def _plane(options: Options, engines, fleet):
     settings.update(fleet.document.get("settings", {}))
     if options.consistency is not None:
         settings.consistency = options.consistency
+    return settings
+
+
+def _plane(options: Options, engines, settings):
+    from .clock import Clock
+    from .control.plane import ControlPlane
+
     return ControlPlane(Clock(options.timescale), engines, settings)
 
 

@@ -13,6 +13,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 from .names import Names
+from .servers.certificates import issue
 from .servers.base import BINARY_LOG
 from .servers.base import Server
 from .servers.base import ServerError
@@ -77,9 +78,11 @@ class Engines:
     :param directory: holds the data; emptied at the beginning, removed at the end.
     :param databases: where tools/get_databases.sh put the servers.
     :param hosts: the file in which names are published.
+    :param certified: the names, with an asterisk for their first part, that the servers' certificate is for; its authority is ``tls/ca.pem``.
     """
 
-    def __init__(self, directory: str | pathlib.Path, *, databases: str | pathlib.Path | None = None, hosts: str = "/etc/hosts") -> None:
+    def __init__(self, directory: str | pathlib.Path, *, databases: str | pathlib.Path | None = None, hosts: str = "/etc/hosts",
+                 certified: list[str] | None = None) -> None:
         self._databases = pathlib.Path(databases) if databases else default_databases()
         self._directory = pathlib.Path(directory).resolve()
         self._servers_folder = self._directory / "servers"
@@ -87,6 +90,7 @@ class Engines:
         clean(self._directory)
         self._servers_folder.mkdir(parents=True)
         self._snapshots_folder.mkdir(parents=True)
+        self._certificate = issue(self._directory / "tls", certified or ["*.rds.lab.internal"])
         self._sockets = pathlib.Path(tempfile.mkdtemp(prefix="rds-lab-", dir="/tmp"))  # a socket's path may have 107 characters
         (self._directory / "sockets").symlink_to(self._sockets)
         self._addresses = Addresses()
@@ -327,6 +331,7 @@ class Engines:
                 raise ServerError(f"There is a server of {resource_id} already.")
             folder.mkdir()
             server = distribution.server_class()(resource_id, folder, address, number, distribution, self._sockets)
+            server.certificate = self._certificate
             server.port, server.parameters, server.source = port, dict(parameters), source
             self._servers[resource_id] = server
         return server
@@ -405,7 +410,7 @@ def clean(directory: str | pathlib.Path) -> None:
     if sockets.is_symlink():
         shutil.rmtree(sockets.resolve(), ignore_errors=True)
         sockets.unlink()
-    for folder in (directory / "servers", directory / "snapshots"):
+    for folder in (directory / "servers", directory / "snapshots", directory / "tls"):
         # a copy that was being made may add a file meanwhile
         while folder.exists():
             shutil.rmtree(folder, ignore_errors=True)

@@ -220,7 +220,7 @@ class Server:
                 f"is {_RDS_BUNDLE}"
             )
         else:
-            hint = "client and server do not agree on TLS; ssl_mode: prefer and require take every certificate"
+            hint = "client and server do not agree on TLS; see which versions the parameter tls_version of its group allows"
         problem = f"{self._where()}: no login as '{self._login.get('user')}': TLS failed: {reason}"
         return StatementError(problem, _NO_TLS, next_step=f"{hint[0].upper()}{hint[1:]}.")
 
@@ -293,7 +293,8 @@ def _connect(ssl_mode: str, **arguments):
     try:
         return Guarded(**arguments)
     except pymysql.err.OperationalError as e:
-        if ssl_mode != "prefer" or _code(e) != _NO_TLS:
+        no_tls = _code(e) == _NO_TLS or isinstance(getattr(e, "original_exception", None), ssl.SSLError)
+        if ssl_mode != "prefer" or not no_tls:
             raise
     return Guarded(**{name: value for name, value in arguments.items() if name != "ssl"}, ssl_disabled=True)
 

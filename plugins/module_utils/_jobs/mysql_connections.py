@@ -32,7 +32,7 @@ def _look(server, known: Known) -> Look:
 
 def _login_warnings(server, seen: Look) -> list[str]:
     is_replica = seen.has_applier or bool(server.instance and server.instance.replica_of)
-    return plan.login_warnings(adapter.login_report(server), seen, read_only=server.facts.read_only, is_replica=is_replica)
+    return plan.tls_warnings(server.tls) + plan.login_warnings(adapter.login_report(server), seen, read_only=server.facts.read_only, is_replica=is_replica)
 
 
 CLIENT = DatabaseClient(

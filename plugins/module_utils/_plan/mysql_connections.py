@@ -60,6 +60,17 @@ def reader_warnings(look: Look) -> list[str]:
     ]
 
 
+def tls_warnings(tls: str) -> list[str]:
+    """What is wrong with the protection of a connection.
+
+    :param tls: ``verified``, ``unverified`` or ``none``.
+    """
+    return {
+        "none": ["the connection is not encrypted: whoever is in between can read it and change it. Set ca_cert (RDS's bundle), or ssl_mode."],
+        "unverified": ["the connection is encrypted, but nobody knows whether it is the server that answers: set ca_cert (RDS's bundle)."],
+    }.get(tls, [])
+
+
 def login_warnings(report: dict, look: Look, *, read_only: bool, is_replica: bool) -> list[str]:
     """What a person should know before the server is snapshotted or replaced.
 

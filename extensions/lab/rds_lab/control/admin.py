@@ -50,6 +50,13 @@ class Admin:
         self.plane.faults.clear()
         return {"faults": []}
 
+    def _get_held(self, _data, _query):
+        return {"held": self.plane.faults.held()}
+
+    def _post_release(self, _data, _query):
+        self.plane.faults.release()
+        return {"ok": True}
+
     def _get_calls(self, _data, query):
         entries = self.plane.calls.entries(int(query.get("since", 0)))
         if query.get("mutating"):

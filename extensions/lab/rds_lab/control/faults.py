@@ -11,6 +11,7 @@ import threading
 import uuid
 
 from .errors import RdsError
+from .registry import is_mutating
 
 #: Kinds that refuse the call.
 REFUSALS = {
@@ -30,6 +31,8 @@ QUOTAS = {
 EFFECTS = {
     "cut_before": "the connection is dropped before the effect",
     "cut_after": "the effect happens, the connection is dropped without an answer",
+    "hold_before": "the call stops before its effect until it is released; then its connection is dropped",
+    "hold_after": "the effect happens; no answer comes until it is released; then its connection is dropped",
     "stale": "reads answer from the version before",
     "not_found_after_create": "what is created or renamed is NotFound for so many reads",
     "terminal_status": "what is made ends in the given status",
@@ -43,12 +46,13 @@ class Faults:
 
     A fault is a dict: `operation` (a pattern), `kind`, and optionally `service` (a pattern, default `rds`), `count`
     (default 1; null: for ever), `skip` (let so many pass first), `probability` with `seed`, `match` (request member -> pattern),
-    `code`, `message`, `http_status`, `status`, `reads`.
+    `mutating` (true: only calls that may change something), `code`, `message`, `http_status`, `status`, `reads`.
     """
 
     def __init__(self):
         self._lock = threading.Lock()
         self._faults: list = []
+        self._held: list = []
 
     def add(self, fault: dict) -> dict:
         """Take a fault in.
@@ -56,7 +60,7 @@ class Faults:
         :raises ValueError: it is not understood.
         """
         known = {"operation", "kind", "service", "count", "skip", "probability", "seed", "match", "code", "message", "http_status",
-                 "status", "reads"}
+                 "status", "reads", "mutating"}
         unknown = set(fault) - known
         if unknown:
             raise ValueError(f"unknown members of a fault: {sorted(unknown)}")
@@ -87,6 +91,8 @@ class Faults:
                     continue
                 if not fnmatch.fnmatchcase(service, fault["service"]) or not fnmatch.fnmatchcase(operation, fault["operation"]):
                     continue
+                if fault.get("mutating") and not is_mutating(operation):
+                    continue
                 if any(not fnmatch.fnmatchcase(str(request.get(name, "")), str(text)) for name, text in fault.get("match", {}).items()):
                     continue
                 if fault["skipped"] < fault.get("skip", 0):
@@ -107,6 +113,27 @@ class Faults:
     def clear(self) -> None:
         with self._lock:
             self._faults.clear()
+        self.release()
+
+    def hold(self, service: str, operation: str, when: str, limit: float = 300.0) -> None:
+        """Return when release() was called, or after so many real seconds."""
+        entry = {"service": service, "operation": operation, "when": when, "released": threading.Event()}
+        with self._lock:
+            self._held.append(entry)
+        entry["released"].wait(limit)
+        with self._lock:
+            self._held.remove(entry)
+
+    def held(self) -> list:
+        """The calls that are being held."""
+        with self._lock:
+            return [{name: item for name, item in entry.items() if name != "released"} for entry in self._held]
+
+    def release(self) -> None:
+        """Let go of all calls that are held."""
+        with self._lock:
+            for entry in self._held:
+                entry["released"].set()
 
     @staticmethod
     def _shown(fault: dict) -> dict:

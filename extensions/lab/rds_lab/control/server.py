@@ -103,6 +103,7 @@ class Server:
             text, status, outcome = wire.refusal(broken, request_id), 500, trace
         self.plane.calls.add("rds", region, operation or "(none)", request, outcome + (", cut after" if cut_after else ""), status, agent)
         if cut_after:
+            self._hold("hold_after", fault, "rds", operation)
             _cut(environ)
         return _respond(start_response, status, "text/xml", text, request_id)
 
@@ -111,13 +112,18 @@ class Server:
         refused = faults.refusal(fault, call.operation)
         if refused is not None:
             raise refused
-        if fault["kind"] == "cut_before":
+        if fault["kind"] in ("cut_before", "hold_before"):
+            self._hold("hold_before", fault, "rds", call.operation)
             _cut(environ)
         if fault["kind"] == "stale":
             call.stale = True
         if fault["kind"] in ("terminal_status", "fails", "ends_with_error_event"):
             call.outcome = fault
-        return fault["kind"] == "cut_after"
+        return fault["kind"] in ("cut_after", "hold_after")
+
+    def _hold(self, kind: str, fault: dict, service: str, operation: str) -> None:
+        if fault["kind"] == kind:
+            self.plane.faults.hold(service, operation, kind.removeprefix("hold_"))
 
     # Everything else
 
@@ -125,9 +131,10 @@ class Server:
         operation = _operation(environ, body)
         fault = self.plane.faults.take(service, operation, {}) if service else None
         parameters = _parameters(environ, body)
-        if fault is not None and fault["kind"] != "cut_after":
+        if fault is not None and fault["kind"] not in ("cut_after", "hold_after"):
             refused = faults.refusal(fault, operation)
             if refused is None:
+                self._hold("hold_before", fault, service, operation)
                 self.plane.calls.add(service, region, operation, parameters, "cut before", 0)
                 _cut(environ)
             self.plane.calls.add(service, region, operation, parameters, f"{refused.code}: {refused.message}", refused.status)
@@ -156,6 +163,7 @@ class Server:
             status = seen[0] if seen else 0
             self.plane.calls.add(service, region, operation, parameters, "ok" if status < 400 else "refused", status)
         if fault is not None:
+            self._hold("hold_after", fault, service, operation)
             _cut(environ)
         return answer
 

@@ -13,6 +13,7 @@ import time
 
 import pymysql
 
+from .certificates import Certificate
 from .spawn import SPAWNER
 from .spawn import is_alive
 from .spawn import kill_left_over
@@ -63,6 +64,7 @@ class Server:
         self.distribution = distribution
         self.socket = str(sockets / f"{number}.sock")
         self.port = 3306
+        self.certificate: Certificate | None = None
         self.parameters: dict[str, str] = {}
         self.source: str | None = None
         self.replication_was_stopped = False
@@ -110,6 +112,7 @@ class Server:
                 # a server that starts removes the temporary tables of others that share its folder
                 f"--tmpdir={self.temporary}", f"--bind-address={self.address}", f"--port={self.port}", f"--server-id={self.number}",
                 f"--relay-log={self.relay_log}",
+                *(self.certificate.options() if self.certificate else ()),
                 *self.lab_options(), *self.log_options(recover or self.has_binary_log), *self.parameter_options(),
             ]
             if not replicate:
