@@ -12,12 +12,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 
+WAITS = ("SeeThatItStays", "WaitUntilReady")
+
+
 @dataclass(frozen=True)
 class Step:
     """One change of one resource.
 
-    :param action: the AWS operation (``CopyDBSnapshot``), or ``Rename`` for ModifyDBInstance with a new identifier, or
-        ``WaitUntilReady``, which changes nothing.
+    :param action: the AWS operation (``CopyDBSnapshot``), or ``Rename`` for ModifyDBInstance with a new identifier, or one of ``WAITS``,
+        which change nothing.
     :param resource: the identifier that the resource has before the step.
     :param what: the step in words, for the plan.
     :param parameters: of the AWS operation, without the identifier for ModifyDBInstance and its like; never secrets.
@@ -42,7 +45,7 @@ class Step:
 
     @property
     def mutates(self) -> bool:
-        return self.action != "WaitUntilReady" and not self.started
+        return self.action not in WAITS and not self.started
 
     def to_dict(self) -> dict:
         return {"action": self.action, "resource": self.resource, "what": self.what}

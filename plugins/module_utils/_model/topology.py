@@ -98,6 +98,7 @@ class Topology:
     """Everything that moves as one; ``members`` holds the primary first, then replicas by level and name.
 
     ``unclear`` says what is not visible at the moment but may be soon: while an instance is renamed, no read shows it for a while.
+    ``strays`` are encrypted replicas below the target that replace no replica of the source.
     """
 
     name: str
@@ -107,6 +108,7 @@ class Topology:
     skip_reason: str | None = None
     unclear: str | None = None
     source_tags: dict[str, str] = field(default_factory=dict)
+    strays: tuple[Member, ...] = ()
 
     @property
     def primary(self) -> Member | None:
@@ -254,6 +256,10 @@ def _find_target(name: str, source: dict, prefixes: Prefixes, listing: Listing) 
         return called_so[0], []
     if by_id is not None and is_encrypted(by_id):
         return by_id, []
+    serving = listing.by_name.get(name)
+    if serving and TAG_FENCE_ID not in source_tags and tags_of(serving).get(TAG_SOURCE_RESOURCE_ID) == source["DbiResourceId"]:
+        # A rollback made the fence void while a cutover gave the name away: it serves, whatever was noted.
+        return serving, []
     if candidates:
         names = ", ".join(sorted(i["DBInstanceIdentifier"] for i in candidates))
         return None, [
@@ -270,8 +276,10 @@ def _described(name: str, prefixes: Prefixes, *, source: dict | None, target: di
     replacements = {replica_name: instance for replica_name, _level, _parent, instance in target_side}
     for replica_name, level, parent, instance in source_side:
         members.append(Member(replica_name, level, parent, instance, replacements.get(replica_name), prefixes))
+    of_source = {member.name for member in members[1:]}
+    others = [Member(each, level, parent, None, instance, prefixes) for each, level, parent, instance in target_side if each not in of_source]
     if source is None:
-        members += [Member(replica_name, level, parent, None, instance, prefixes) for replica_name, level, parent, instance in target_side]
+        members += others
     gaps = source_gaps + target_gaps
     unclear = f"{name}: replicas are listed that cannot be seen at the moment: {', '.join(sorted(gaps))}." if gaps else None
     noted = tags_of(source).get(TAG_TARGET_RESOURCE_ID) if source and source["DBInstanceIdentifier"] == prefixes.old + name else None
@@ -287,6 +295,7 @@ def _described(name: str, prefixes: Prefixes, *, source: dict | None, target: di
         problems=(unclear,) if unclear else (),
         unclear=unclear,
         source_tags=tags_of(source) if source else {},
+        strays=tuple(others) if source else (),
     )
 
 

@@ -13,14 +13,18 @@ from __future__ import annotations
 import copy
 import functools
 import itertools
+import types
+import json
 
 import botocore.session
-from botocore.exceptions import ClientError, ConnectionClosedError
+from botocore.exceptions import ClientError, ConnectionClosedError, ParamValidationError
 
+from fakes import members
 from fakes.clock import FakeClock
 from fakes.shapes import KEY, address_of, arn_of
 
 READY = ("available", "storage-optimization")
+HOME = "eu-central-1"
 
 
 class Crash(BaseException):
@@ -55,6 +59,7 @@ class Thing:
         self.stale = 0
         self.future: list[tuple[float, object]] = []
         self.data = 0
+        self.settling_until = 0.0
 
 
 class Application:
@@ -106,12 +111,19 @@ class Region:
         self.event_log: list[tuple[float, str, str]] = []
         self.quotas: dict[str, tuple[int, int]] = {"DBInstances": (3, 40)}
         self.terminal: dict[str, str] = {}
+        self.caller = "arn:aws:sts::111122223333:assumed-role/dbre-encrypt/run"
+        self.key_policy: dict | None = {
+            "Statement": [{"Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::111122223333:root"}, "Action": "kms:*", "Resource": "*"}]
+        }
         self.deleted: list[tuple[str, bool]] = []
+        self.far_backups: dict[str, int] = {}
         self._ids = itertools.count(1)
         for described in instances:
             thing = Thing(_copied(described))
             self.things.append(thing)
         for thing in self.things:
+            copies = thing.truth.get("DBInstanceAutomatedBackupsReplications") or ()
+            self.far_backups |= {copy["DBInstanceAutomatedBackupsArn"]: 14 for copy in copies}
             parent = self.find(thing.truth.get("ReadReplicaSourceDBInstanceIdentifier", ""))
             if parent and thing.truth["DBInstanceIdentifier"] not in parent.truth["ReadReplicaDBInstanceIdentifiers"]:
                 parent.truth["ReadReplicaDBInstanceIdentifiers"].append(thing.truth["DBInstanceIdentifier"])
@@ -119,7 +131,7 @@ class Region:
     # -- for tests ---------------------------------------------------------------------------------------------------------------------
 
     def client(self, service: str, config=None, region=None):
-        return {"rds": RdsClient, "kms": KmsClient}[service](self)
+        return {"rds": RdsClient, "kms": KmsClient, "sts": StsClient}[service](self, region or HOME)
 
     def application(self, name: str) -> Application:
         self.applications.append(Application(name))
@@ -245,15 +257,18 @@ class Region:
         if not parameters:
             raise _error(operation, "InvalidParameterCombination", "No modifications were requested")
         after = _copied(thing.truth)
-        secret = parameters.get("ManageMasterUserPassword")
-        if secret and after.get("ReadReplicaSourceDBInstanceIdentifier"):
-            raise _error(operation, "InvalidParameterCombination", "A read replica has no secret of its own")
-        apply_parameters(after, parameters)
+        if thing.settling_until > self.clock.now:
+            words = "RDS is configuring Enhanced Monitoring or Performance Insights for this DB instance. Try your request later."
+            raise _error(operation, "InvalidDBInstanceState", words)
+        self._as_rds_does(operation, members.modified, after, parameters, bool(after.get("ReadReplicaSourceDBInstanceIdentifier")))
         changed = {key: value for key, value in after.items() if thing.truth.get(key) != value}
         if not changed:
             raise _error(operation, "InvalidParameterCombination", "No modifications were requested")
+        gone = [key for key in thing.truth if key not in after]
+        if {"MonitoringInterval", "PerformanceInsightsEnabled", "DatabaseInsightsMode"} & set(changed):
+            thing.settling_until = self.clock.now + 60
         self._after(thing, 2, lambda d: d.update(DBInstanceStatus="modifying"))
-        self._after(thing, 30, lambda d: d.update(changed))
+        self._after(thing, 30, lambda d: (d.update(changed), [d.pop(key, None) for key in gone]))
         self._status(thing, "available")
 
     def _rename(self, operation: str, thing: Thing, wanted: str) -> None:
@@ -313,6 +328,8 @@ class Region:
             self._note_restart(described)
             for group in described["DBParameterGroups"]:
                 group["ParameterApplyStatus"] = "in-sync"
+            if "DedicatedLogVolume" in described["PendingModifiedValues"]:
+                described["DedicatedLogVolume"] = described["PendingModifiedValues"].pop("DedicatedLogVolume")
 
         self._change(thing, down)
         self._after(thing, 20, up)
@@ -371,8 +388,55 @@ class Region:
             raise _error(operation, "DBSnapshotNotFound", status=404)
         del self.snapshots[DBSnapshotIdentifier]
 
-    def _by_arn(self, operation: str, arn: str) -> Thing:
-        return self._instance(operation, arn.rpartition(":")[2], ready=False)
+    def _by_arn(self, operation: str, arn: str, ready: bool = False) -> Thing:
+        return self._instance(operation, arn.rpartition(":")[2], ready=ready)
+
+    @staticmethod
+    def _as_rds_does(operation: str, function, *arguments) -> None:
+        try:
+            function(*arguments)
+        except members.Refused as e:
+            raise _error(operation, e.code, str(e)) from e
+
+    def _StartActivityStream(self, operation, ResourceArn, Mode, KmsKeyId, ApplyImmediately=False, EngineNativeAuditFieldsIncluded=False):
+        thing = self._by_arn(operation, ResourceArn, ready=True)
+        if not thing.truth["Engine"].startswith(("oracle", "sqlserver")) or Mode != "async":
+            raise _error(operation, "InvalidParameterCombination", "no such stream for this engine")
+        if thing.truth.get("ActivityStreamStatus", "stopped") != "stopped":
+            raise _error(operation, "InvalidDBInstanceState", "The activity stream is not stopped.")
+        stream = dict(
+            ActivityStreamStatus="starting",
+            ActivityStreamKmsKeyId=KmsKeyId,
+            ActivityStreamMode=Mode,
+            ActivityStreamKinesisStreamName=f"aws-rds-das-{thing.truth['DbiResourceId']}",
+            ActivityStreamEngineNativeAuditFieldsIncluded=EngineNativeAuditFieldsIncluded,
+            ActivityStreamPolicyStatus="locked",
+        )
+        self._change(thing, lambda d: d.update(stream))
+        self._after(thing, 60, lambda d: d.update(ActivityStreamStatus="started"))
+
+    def _ModifyActivityStream(self, operation, ResourceArn, AuditPolicyState):
+        thing = self._by_arn(operation, ResourceArn, ready=True)
+        if thing.truth.get("ActivityStreamStatus") != "started":
+            raise _error(operation, "InvalidDBInstanceState", "The activity stream is not started.")
+        self._change(thing, lambda d: d.update(ActivityStreamPolicyStatus=AuditPolicyState.replace("locked", "locking-policy")))
+        self._after(thing, 10, lambda d: d.update(ActivityStreamPolicyStatus=AuditPolicyState))
+
+    def _StartDBInstanceAutomatedBackupsReplication(self, operation, SourceDBInstanceArn, SourceRegion, KmsKeyId=None, BackupRetentionPeriod=7, where=""):
+        thing = self._by_arn(operation, SourceDBInstanceArn, ready=True)
+        home = SourceDBInstanceArn.split(":")[3]
+        if where == home or SourceRegion != home:
+            raise _error(operation, "InvalidParameterCombination", "to be called in the region that the backups go to")
+        if not thing.truth["BackupRetentionPeriod"]:
+            raise _error(operation, "InvalidDBInstanceState", "Automated backups are not enabled for this database instance.")
+        if thing.truth["StorageEncrypted"] and not (KmsKeyId or "").startswith(f"arn:aws:kms:{where}:"):
+            raise _error(operation, "KMSKeyNotAccessibleFault", "a key of the destination region must be given")
+        arn = f"arn:aws:rds:{where}:111122223333:auto-backup:ab-{thing.truth['DbiResourceId'][3:].lower()}"
+        if arn in self.far_backups:
+            raise _error(operation, "DBInstanceAutomatedBackupQuotaExceeded", "replicated already")
+        self.far_backups[arn] = BackupRetentionPeriod
+        copies = [*(thing.truth.get("DBInstanceAutomatedBackupsReplications") or ()), {"DBInstanceAutomatedBackupsArn": arn}]
+        self._change(thing, lambda d: d.update(DBInstanceAutomatedBackupsReplications=copies))
 
     def _AddTagsToResource(self, operation, ResourceName, Tags):
         thing = self._by_arn(operation, ResourceName)
@@ -441,42 +505,45 @@ class Region:
         origin = snapshot.truth["origin"]
         described = self._born(DBInstanceIdentifier, origin, Tags)
         described.update(
-            DBParameterGroups=[{"DBParameterGroupName": "default.mysql8.0", "ParameterApplyStatus": "in-sync"}],
-            OptionGroupMemberships=[{"OptionGroupName": "default:mysql-8-0", "Status": "in-sync"}],
-            StorageType="gp3",
+            members.default_groups(origin),
             StorageEncrypted=snapshot.truth["Encrypted"],
             StorageEncryptionType="sse-kms" if snapshot.truth["Encrypted"] else "none",
             BackupRetentionPeriod=origin["BackupRetentionPeriod"],
-            EngineLifecycleSupport="open-source-rds-extended-support",
         )
+        if members.has_extended_support(origin["Engine"]):
+            described["EngineLifecycleSupport"] = "open-source-rds-extended-support"
         if snapshot.truth["Encrypted"]:
             described["KmsKeyId"] = snapshot.truth["KmsKeyId"]
-        apply_parameters(described, parameters, born=True)
+        self._as_rds_does(operation, members.restored, described, origin, parameters)
         self._arrive(described, snapshot.data, 120, backup=described["BackupRetentionPeriod"] > 0)
 
     def _CreateDBInstanceReadReplica(self, operation, DBInstanceIdentifier, SourceDBInstanceIdentifier, Tags, **parameters):
-        parent = self._instance(operation, SourceDBInstanceIdentifier)
+        by_arn = SourceDBInstanceIdentifier.startswith("arn:")
+        parent = self._by_arn(operation, SourceDBInstanceIdentifier, ready=True) if by_arn else self._instance(operation, SourceDBInstanceIdentifier)
         if not parent.truth["BackupRetentionPeriod"]:
             raise _error(operation, "InvalidDBInstanceState", "Automated backups are not enabled for this database instance.")
-        if parent.truth.get("MasterUserSecret"):
+        if parent.truth.get("MasterUserSecret") and not members.is_sqlserver(parent.truth["Engine"]):
             raise _error(operation, "InvalidParameterCombination", "the source manages its master user password in Secrets Manager")
         self._free(operation, DBInstanceIdentifier)
         described = self._born(DBInstanceIdentifier, parent.truth, Tags)
         described.update(
             BackupRetentionPeriod=0,
-            ReadReplicaSourceDBInstanceIdentifier=SourceDBInstanceIdentifier,
+            ReadReplicaSourceDBInstanceIdentifier=parent.truth["DBInstanceIdentifier"],
             StatusInfos=[{"StatusType": "read replication", "Status": "replicating", "Normal": True}],
         )
         for key in ("StorageEncrypted", "StorageEncryptionType", "KmsKeyId", "DBParameterGroups", "OptionGroupMemberships"):
             if key in parent.truth:
                 described[key] = _copied(parent.truth[key])
-        apply_parameters(described, parameters, born=True)
+        if parent.truth["Engine"].startswith(("oracle", "db2")):
+            described["ReplicaMode"] = "open-read-only"
+        self._as_rds_does(operation, members.replicated, described, parent.truth, parameters, by_arn)
         self._arrive(described, parent.data, 90, backup=False)
         self._change(parent, lambda d: d["ReadReplicaDBInstanceIdentifiers"].append(DBInstanceIdentifier))
 
     def _born(self, identifier: str, origin: dict, tags: list) -> dict:
         """What a new instance has when nothing is asked for: the data's attributes, and RDS's defaults for the rest."""
-        kept = ("Engine", "EngineVersion", "MasterUsername", "LicenseModel", "AllocatedStorage", "DBInstanceClass", "DBSubnetGroup")
+        kept = ("Engine", "EngineVersion", "MasterUsername", "LicenseModel", "AllocatedStorage", "DBInstanceClass", "DBSubnetGroup", "DBName")
+        kept += ("CharacterSetName", "NcharCharacterSetName", "Timezone", "DBSystemId", "MultiTenant", "AdditionalStorageVolumes", "EngineLifecycleSupport")
         return dict(
             {key: _copied(origin[key]) for key in kept if key in origin},
             DBInstanceIdentifier=identifier,
@@ -501,7 +568,6 @@ class Region:
             DeletionProtection=False,
             NetworkType="IPV4",
             BackupTarget="region",
-            EngineLifecycleSupport=origin.get("EngineLifecycleSupport"),
             ReadReplicaDBInstanceIdentifiers=[],
             PendingModifiedValues={},
             AssociatedRoles=[],
@@ -519,65 +585,6 @@ class Region:
             self._status(thing, "available", seconds)
 
 
-def apply_parameters(described: dict, parameters: dict, born: bool = False) -> None:
-    """What RDS makes of parameters; one that is not known here is a fault of the test or of the collection."""
-    straight = dict(
-        DBInstanceClass="DBInstanceClass",
-        AllocatedStorage="AllocatedStorage",
-        StorageType="StorageType",
-        Iops="Iops",
-        MultiAZ="MultiAZ",
-        AvailabilityZone="AvailabilityZone",
-        BackupRetentionPeriod="BackupRetentionPeriod",
-        PreferredBackupWindow="PreferredBackupWindow",
-        PreferredMaintenanceWindow="PreferredMaintenanceWindow",
-        AutoMinorVersionUpgrade="AutoMinorVersionUpgrade",
-        PubliclyAccessible="PubliclyAccessible",
-        CopyTagsToSnapshot="CopyTagsToSnapshot",
-        EnableIAMDatabaseAuthentication="IAMDatabaseAuthenticationEnabled",
-        MonitoringInterval="MonitoringInterval",
-        MonitoringRoleArn="MonitoringRoleArn",
-        DeletionProtection="DeletionProtection",
-        NetworkType="NetworkType",
-        LicenseModel="LicenseModel",
-        EngineLifecycleSupport="EngineLifecycleSupport",
-        EnablePerformanceInsights="PerformanceInsightsEnabled",
-        PerformanceInsightsKMSKeyId="PerformanceInsightsKMSKeyId",
-        PerformanceInsightsRetentionPeriod="PerformanceInsightsRetentionPeriod",
-        DatabaseInsightsMode="DatabaseInsightsMode",
-        EnableCloudwatchLogsExports="EnabledCloudwatchLogsExports",
-        MaxAllocatedStorage="MaxAllocatedStorage",
-    )
-    days = bool(described.get("BackupRetentionPeriod"))
-    restarts = bool(parameters.get("BackupRetentionPeriod", days)) != days  # to switch backups on or off takes a restart
-    for name, value in parameters.items():
-        if name in straight:
-            described[straight[name]] = value
-        elif name == "VpcSecurityGroupIds":
-            described["VpcSecurityGroups"] = [{"VpcSecurityGroupId": each, "Status": "active"} for each in value]
-        elif name == "DBParameterGroupName":
-            state = "in-sync" if born or restarts else "pending-reboot"
-            described["DBParameterGroups"] = [{"DBParameterGroupName": value, "ParameterApplyStatus": state}]
-        elif name == "OptionGroupName":
-            described["OptionGroupMemberships"] = [{"OptionGroupName": value, "Status": "in-sync"}]
-        elif name == "DBSubnetGroupName":
-            described["DBSubnetGroup"] = {"DBSubnetGroupName": value, "VpcId": "vpc-1"}
-        elif name in ("Port", "DBPortNumber"):
-            described["Endpoint"] = {**described["Endpoint"], "Port": value}
-        elif name == "CACertificateIdentifier":
-            described.update(CACertificateIdentifier=value, CertificateDetails={"CAIdentifier": value})
-        elif name == "CloudwatchLogsExportConfiguration":
-            logs = set(described.get("EnabledCloudwatchLogsExports") or ()) | set(value.get("EnableLogTypes") or ())
-            described["EnabledCloudwatchLogsExports"] = sorted(logs - set(value.get("DisableLogTypes") or ()))
-        elif name == "ManageMasterUserPassword":
-            key = parameters.get("MasterUserSecretKmsKeyId", "arn:default")
-            described["MasterUserSecret"] = {"SecretArn": "arn:secret:new", "SecretStatus": "active", "KmsKeyId": key}
-        elif name != "MasterUserSecretKmsKeyId":
-            raise AssertionError(f"the double of RDS does not know the parameter {name}")
-    if described.get("MonitoringInterval") and not described.get("EnhancedMonitoringResourceArn"):
-        described["EnhancedMonitoringResourceArn"] = f"arn:logs:{described['DbiResourceId']}"
-
-
 class _Pages:
     def __init__(self, read):
         self.read = read
@@ -590,14 +597,15 @@ class RdsClient:
     """The methods of boto3's RDS client that the collection uses."""
 
     class meta:  # noqa: N801 - boto3's name
-        region_name = "eu-central-1"
+        region_name = HOME
 
         @property
         def service_model(self):
             return service_model()
 
-    def __init__(self, region: Region):
+    def __init__(self, region: Region, where: str = ""):
         self.region = region
+        self.where = where or HOME
         self.meta = RdsClient.meta()
 
     def __getattr__(self, method: str):
@@ -605,7 +613,22 @@ class RdsClient:
         snake = {"".join("_" + c.lower() if c.isupper() else c for c in key).lstrip("_"): name for key, name in operations.items()}
         if method not in snake:
             raise AttributeError(method)
-        return lambda **parameters: self.region.call(snake[method], parameters)
+        known = service_model().operation_model(snake[method]).input_shape.members
+
+        def call(**parameters):
+            unknown = set(parameters) - set(known) - {"SourceRegion"}
+            if unknown:
+                raise ParamValidationError(report=f"Unknown parameter in input: {sorted(unknown)}")
+            if self.where != HOME:
+                parameters["where"] = self.where
+            return self.region.call(snake[method], parameters)
+
+        return call
+
+    def describe_db_instance_automated_backups(self, DBInstanceAutomatedBackupsArn):
+        if f":{self.where}:" not in DBInstanceAutomatedBackupsArn or DBInstanceAutomatedBackupsArn not in self.region.far_backups:
+            raise _error("DescribeDBInstanceAutomatedBackups", "DBInstanceAutomatedBackupNotFound", status=404)
+        return {"DBInstanceAutomatedBackups": [{"BackupRetentionPeriod": self.region.far_backups[DBInstanceAutomatedBackupsArn]}]}
 
     def describe_db_instances(self, DBInstanceIdentifier=None, Filters=()):
         self.region.read()
@@ -671,11 +694,14 @@ OPERATIONS = (
     "CreateDBSnapshot",
     "DeleteDBInstance",
     "DeleteDBSnapshot",
+    "ModifyActivityStream",
     "ModifyDBInstance",
     "RebootDBInstance",
     "RemoveTagsFromResource",
     "RestoreDBInstanceFromDBSnapshot",
+    "StartActivityStream",
     "StartDBInstance",
+    "StartDBInstanceAutomatedBackupsReplication",
     "StopDBInstance",
 )
 
@@ -683,16 +709,30 @@ OPERATIONS = (
 class KmsClient:
     """KMS with one key."""
 
-    class meta:  # noqa: N801 - boto3's name
-        region_name = "eu-central-1"
-
-    def __init__(self, region: Region):
+    def __init__(self, region: Region, where: str = ""):
         self.region = region
+        self.meta = types.SimpleNamespace(region_name=where or HOME)
 
     def describe_key(self, KeyId):
-        if KeyId not in (KEY, "alias/rds"):
+        key = KEY.replace(HOME, self.meta.region_name)
+        if KeyId not in (key, "alias/rds"):
             raise _error("DescribeKey", "NotFoundException")
-        return {"KeyMetadata": {"Arn": KEY, "KeyState": "Enabled"}}
+        return {"KeyMetadata": {"Arn": key, "KeyState": "Enabled"}}
+
+    def get_key_policy(self, KeyId, PolicyName):
+        if self.region.key_policy is None:
+            raise _error("GetKeyPolicy", "AccessDeniedException")
+        return {"Policy": json.dumps(self.region.key_policy)}
+
+
+class StsClient:
+    """Who calls."""
+
+    def __init__(self, region: Region, where: str = ""):
+        self.region = region
+
+    def get_caller_identity(self):
+        return {"Arn": self.region.caller, "Account": self.region.caller.split(":")[4]}
 
 
 class FakeContext:
@@ -708,7 +748,7 @@ class FakeContext:
         self.clock = region.clock
 
     def client(self, service: str, config=None, region=None):
-        return self.region.client(service, config)
+        return self.region.client(service, config, region)
 
     def progress(self, line: str) -> None:
         self.lines.append(line)

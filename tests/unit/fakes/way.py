@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs import cutover, fence, replica, restore, topology_info
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs import cutover, fence, replica, restore, rollback, topology_info
 
 from fakes.region import FakeContext, Region
 from fakes.shapes import KEY
@@ -113,3 +113,7 @@ class Way:
     def cutover(self, **more) -> dict:
         params = dict(name=self.name, kms_key_id=KEY, accepted_differences=None)
         return self.job(cutover.run, **{**params, **more}, **PREFIXES, **WAITING)
+
+    def rollback(self, discard_writes: bool = False, **more) -> dict:
+        params = dict(name=self.name, discard_writes=discard_writes, fleet=[self.name])
+        return self.job(rollback.run, **{**params, **more}, **PREFIXES, **WAITING)
