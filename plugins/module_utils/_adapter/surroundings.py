@@ -81,3 +81,14 @@ def security_group(client, group_id: str) -> dict | None:
             return None
         raise
     return found[0] if found else None
+
+
+def caller(client) -> tuple[str, str]:
+    """ARN and account of who calls (AWS: GetCallerIdentity, which needs no permission)."""
+    answer = client.get_caller_identity()
+    return answer["Arn"], answer["Account"]
+
+
+def key_policy(client, key_arn: str) -> str:
+    """The JSON text of a key's policy (AWS: GetKeyPolicy; possible only for keys of the caller's account)."""
+    return client.get_key_policy(KeyId=key_arn, PolicyName="default")["Policy"]

@@ -22,6 +22,7 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.common i
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.engines import STRATEGY_ROLES, engine_row
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import EncryptionError, RefusedError
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.topology import Listing, Topology, find_topology
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.kms_policy import Caller, account_of, key_policy_in_words
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.overview import (
     PlanRequest,
     describe_member,
@@ -147,7 +148,7 @@ def _surroundings(context, rds: Rds, topology: Topology) -> Surroundings:
         if known is not None:
             encryptable[(engine, version, instance_class)] = known
     return Surroundings(
-        key=_key(context),
+        key=_key(context, unread),
         quotas=unread.attempt("Quotas", lambda: surroundings.quotas(client), None),
         encryptable=encryptable,
         maintenance=unread.attempt("Pending maintenance", lambda: surroundings.maintenance(client), None),
@@ -157,14 +158,24 @@ def _surroundings(context, rds: Rds, topology: Topology) -> Surroundings:
     )
 
 
-def _key(context) -> Key:
+def _key(context, unread: surroundings.Unread) -> Key:
     asked = context.params["kms_key_id"]
     if not asked:
         return Key("", problem="rds_encryption_kms_key_id is not set: name the KMS key (id, ARN or alias) to encrypt with.")
     try:
-        return Key(asked, arn=rds_read.key_description(context.client("kms"), asked)["Arn"])
+        key = rds_read.key_description(context.client("kms"), asked)
     except EncryptionError as e:
         return Key(asked, problem=str(e))
+    policy, who = None, None
+    if key.get("KeyManager") != "AWS":
+        identity = unread.attempt("Who calls, and so the policy of the KMS key,", lambda: surroundings.caller(context.client("sts", GLANCING)), None)
+        who = identity and Caller(*identity)
+        if who and who.account == account_of(key):
+            policy = unread.attempt("The policy of the KMS key", lambda: surroundings.key_policy(context.client("kms", GLANCING), key["Arn"]), None)
+    problem, remark = key_policy_in_words(key, policy, who, key["Arn"].split(":")[3])
+    if remark:
+        unread.reasons.append(remark)
+    return Key(asked, arn=key["Arn"], problem=problem)
 
 
 def _quarantine(context, unread: surroundings.Unread) -> Quarantine | None:
