@@ -205,31 +205,6 @@ def blue_green(_plane, _call, request):
     return {"BlueGreenDeployments": []}
 
 
-@operation("DescribeDBProxies")
-def proxies(_plane, _call, _request):
-    return {"DBProxies": []}
-
-
-@operation("DescribeDBProxyTargetGroups")
-def proxy_target_groups(_plane, _call, request):
-    raise RdsError("DBProxyNotFoundFault", f"DB proxy {request['DBProxyName']} not found.", 404)
-
-
-@operation("DescribeDBProxyTargets")
-def proxy_targets(_plane, _call, request):
-    raise RdsError("DBProxyNotFoundFault", f"DB proxy {request['DBProxyName']} not found.", 404)
-
-
-@operation("DescribeIntegrations")
-def integrations(_plane, _call, _request):
-    return {"Integrations": []}
-
-
-@operation("DescribeExportTasks")
-def export_tasks(_plane, _call, _request):
-    return {"ExportTasks": []}
-
-
 @operation("DescribeDBSnapshotAttributes")
 def snapshot_attributes(plane, call, request):
     snapshot = plane.snapshot(call.region, request["DBSnapshotIdentifier"])

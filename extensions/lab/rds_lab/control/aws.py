@@ -39,7 +39,7 @@ class Neighbours:
 
     def reset(self) -> None:
         self._roles.clear()
-        for service in ("kms", "ec2", "iam", "secretsmanager", "cloudwatch", "logs", "sts", "sns", "route53", "events"):
+        for service in ("kms", "ec2", "iam", "secretsmanager", "cloudwatch", "logs", "sts", "sns", "route53", "events", "backup", "dms"):
             get_backend(service).reset()
 
     # KMS

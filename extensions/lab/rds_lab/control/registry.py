@@ -37,5 +37,5 @@ def operation(name: str):
 
 def is_mutating(name: str) -> bool:
     """Whether an operation of any service may change something."""
-    reads = ("Describe", "List", "Get", "Head", "Download", "Lookup", "Search", "Filter", "Simulate", "BatchGet", "Decrypt")
+    reads = ("Describe", "List", "Get", "Head", "Download", "Lookup", "Search", "Filter", "Simulate", "BatchGet", "Decrypt", "GET ")
     return not name.startswith(reads)

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from . import proxies
+
 
 def run(plane, transition, instance, new_name: str) -> None:
     """Rename an instance, in the thread of the transition that modifies it.
@@ -44,6 +46,13 @@ def run(plane, transition, instance, new_name: str) -> None:
                     plane.publish(snapshot)
         if instance.resource_id in state.automated_backups:
             state.automated_backups[instance.resource_id].update(DBInstanceIdentifier=new_name, DBInstanceArn=plane.arn(instance))
+        if not same:
+            proxies.renamed(plane, instance)
+        if settings.subscription_follows_rename:
+            for subscription in state.subscriptions.values():
+                if subscription["SourceType"] == "db-instance" and old_name in subscription["SourceIdsList"]:
+                    subscription["SourceIdsList"].remove(old_name)
+                    subscription["SourceIdsList"].append(new_name)
         cluster = state.clusters.get(instance.facts.get("DBClusterIdentifier"), {})
         for member in cluster.get("DBClusterMembers", []):
             if member["DBInstanceIdentifier"] == old_name:

@@ -16,7 +16,7 @@ import traceback
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
 
-from . import faults, wire
+from . import dependents, faults, wire
 from .admin import Admin
 from .errors import RdsError
 from .registry import Call, is_mutating
@@ -139,6 +139,11 @@ class Server:
                 _cut(environ)
             self.plane.calls.add(service, region, operation, parameters, f"{refused.code}: {refused.message}", refused.status)
             return _refuse(environ, start_response, refused)
+        if service == "backup":
+            found = dependents.backup_answer(self.plane, region, environ["REQUEST_METHOD"], environ.get("PATH_INFO", ""), body)
+            if found is not None:
+                self.plane.calls.add(service, region, operation, parameters, "ok" if found[0] < 400 else "refused", found[0])
+                return _respond(start_response, found[0], "application/json", json.dumps(found[1]).encode())
         if service == "kms" and operation == "DescribeKey" and self._unborn_service_key(region, parameters):
             self.plane.calls.add(service, region, operation, parameters, "NotFoundException", 400)
             return _refuse(environ, start_response, RdsError("NotFoundException", f"Alias {parameters['KeyId']} is not found.", 400))
@@ -205,6 +210,9 @@ def _refuse(environ, start_response, refused: RdsError):
     if environ.get("HTTP_X_AMZ_TARGET"):
         text = json.dumps({"__type": refused.code, "message": refused.message}).encode()
         return _respond(start_response, refused.status, "application/x-amz-json-1.1", text)
+    if "/backup/aws4_request" in environ.get("HTTP_AUTHORIZATION", ""):    # REST with JSON
+        text = json.dumps({"__type": refused.code, "Message": refused.message}).encode()
+        return _respond(start_response, refused.status, "application/json", text)
     return _respond(start_response, refused.status, "text/xml", wire.refusal(refused, wire.new_request_id()))
 
 

@@ -53,6 +53,9 @@ class Settings:
     secret_creation: float = 30.0
     password_reset: float = 30.0
     log_exports: float = 30.0
+    export: float = 1800.0              # of a snapshot to S3
+    proxy: float = 120.0
+    proxy_registration: float = 60.0
     iam_authentication: float = 60.0
     storage_optimization: float = 600.0
     storage_cooldown: float = 6 * 3600.0
@@ -65,6 +68,10 @@ class Settings:
     kms_copy_fails_later: bool = False  # a bad key ends the copy as `failed` instead of refusing it
     snapshot_name_follows_rename: bool = False
     replica_storage_type_inherited: bool = False
+    # What becomes of a proxy's target when its instance is renamed: lost until it is registered again (bound), resolved by the name
+    # (name), or shown under the new name of its instance (identity).
+    proxy_target: str = "bound"
+    subscription_follows_rename: bool = False
 
     # Quotas of an account in a region
     instances: int = 40

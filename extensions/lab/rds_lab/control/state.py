@@ -121,6 +121,10 @@ class Region:
         self.option_groups: dict = {}
         self.subnet_groups: dict = {}
         self.subscriptions: dict = {}
+        self.proxies: dict = {}
+        self.integrations: dict = {}
+        self.exports: dict = {}
+        self.backup_selections: dict = {}
         self.automated_backups: dict = {}       # resource id -> facts
         self.maintenance: dict = collections.defaultdict(list)  # resource id -> actions
         self.events: list = []

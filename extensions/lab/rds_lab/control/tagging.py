@@ -62,6 +62,13 @@ def resource(plane, region: str, arn: str):
         "es": (state.subscriptions, "SubscriptionNotFound"),
         "cluster": (state.clusters, "DBClusterNotFoundFault"),
     }
+    if kind == "db-proxy":
+        from .proxies import by_arn
+
+        found = by_arn(plane, region, name)
+        if found is None:
+            raise RdsError("DBProxyNotFoundFault", f"{arn} not found.", 404)
+        return found
     if kind not in places:
         raise value(f"Invalid resource name: {arn}")
     holder, code = places[kind]
