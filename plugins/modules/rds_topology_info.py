@@ -50,6 +50,11 @@ options:
     description:
       - The security group that the fence will put in the place of all others of the source and its replicas.
     type: str
+  seed_snapshot_max_age:
+    description:
+      - Seconds after which a snapshot of the source is too old to make the one behind the fence short, so that the plan holds another. Without
+        it no snapshot is planned before the fence.
+    type: int
   fleet:
     description:
       - The names of all hosts of the run, so that quotas are held against what they need together, and two names of one topology are seen.
@@ -183,6 +188,7 @@ ARGUMENT_SPEC = dict(
     accepted_differences=dict(type="list", elements="str", default=[]),
     **BACKUP_KEYS_SPEC,
     quarantine_security_group_id=dict(type="str"),
+    seed_snapshot_max_age=dict(type="int"),
     fleet=dict(type="list", elements="str", default=[]),
     preflight=dict(type="bool", default=True),
     **PREFIX_SPEC,

@@ -156,7 +156,14 @@ class Rds:
 
     def snapshots_of(self, resource_id: str) -> list[dict]:
         """The manual ``DBSnapshot``s of an instance."""
-        pages = self.read.get_paginator("describe_db_snapshots").paginate(DbiResourceId=resource_id, SnapshotType="manual")
+        return self._snapshots(resource_id, SnapshotType="manual")
+
+    def all_snapshots_of(self, resource_id: str) -> list[dict]:
+        """The ``DBSnapshot``s of an instance, manual and automated."""
+        return self._snapshots(resource_id)
+
+    def _snapshots(self, resource_id: str, **more) -> list[dict]:
+        pages = self.read.get_paginator("describe_db_snapshots").paginate(DbiResourceId=resource_id, **more)
         return [snapshot for page in pages for snapshot in page["DBSnapshots"] if snapshot.get("DbiResourceId") == resource_id]
 
     def manual_snapshots(self) -> list[dict]:

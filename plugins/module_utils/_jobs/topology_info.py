@@ -19,6 +19,7 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.common i
     prefixes_of,
     read_topology,
 )
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.seed import seed_plan, seed_request
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.engines import STRATEGY_ROLES, engine_row
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import EncryptionError, RefusedError
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.topology import Listing, Topology, find_topology
@@ -26,6 +27,7 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.kms_poli
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.overview import (
     PlanRequest,
     describe_member,
+    in_phase,
     plan_everything,
     predicted_differences,
 )
@@ -94,7 +96,7 @@ def _look_ahead(context, rds: Rds, topology: Topology, around: Surroundings) -> 
     )
     try:
         check_fence(rds, topology)
-        steps = plan_everything(topology, request)
+        steps = [*_seed_steps(context, rds, topology), *plan_everything(topology, request)]
     except EncryptionError as e:
         return [], [Blocker("plan", topology.name, str(e))]
     accepted = frozenset(context.params["accepted_differences"] or ())
@@ -109,6 +111,13 @@ def _look_ahead(context, rds: Rds, topology: Topology, around: Surroundings) -> 
         for row in rows
     ]
     return steps, blockers
+
+
+def _seed_steps(context, rds: Rds, topology: Topology) -> list[dict]:
+    max_age = context.params.get("seed_snapshot_max_age")
+    if max_age is None:
+        return []
+    return in_phase("seed", seed_plan(rds, topology, seed_request(context, max_age)).to_list())
 
 
 def means_the_same(asked: str, topology: Topology, fleet: list[str], listing: Listing, prefixes) -> str | None:

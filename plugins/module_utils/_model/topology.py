@@ -32,6 +32,7 @@ ROLE_TARGET = "target"
 ROLE_REPLICA = "replica"
 ROLE_SNAPSHOT = "snapshot"
 ROLE_COPY = "copy"
+ROLE_SEED = "seed"
 
 
 def is_encrypted(described: dict) -> bool:

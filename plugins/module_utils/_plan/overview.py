@@ -51,9 +51,9 @@ def plan_everything(topology: Topology, request: PlanRequest) -> list[dict]:
     if primary is None or primary.source is None or topology.finished:
         return []
     if not primary.cut_over:
-        steps += _in_phase("fence", plan_fence(topology, request.fresh_fence_id, request.now, request.quarantine).to_list())
-        steps += _in_phase("build", _plan_build(topology, request))
-    steps += _in_phase("cutover", plan_cutover(topology, request.now, assumed=True).to_list())
+        steps += in_phase("fence", plan_fence(topology, request.fresh_fence_id, request.now, request.quarantine).to_list())
+        steps += in_phase("build", _plan_build(topology, request))
+    steps += in_phase("cutover", plan_cutover(topology, request.now, assumed=True).to_list())
     return steps
 
 
@@ -138,7 +138,8 @@ def _predicted(topology: Topology, member: Member, request: PlanRequest) -> dict
     return predict_replica(source, parent_shape, parameters, target_identifier=member.new_name)
 
 
-def _in_phase(phase: str, steps: list[dict]) -> list[dict]:
+def in_phase(phase: str, steps: list[dict]) -> list[dict]:
+    """Steps as the plan lists them, with the phase that they belong to."""
     return [dict(phase=phase, **step) for step in steps]
 
 

@@ -665,7 +665,7 @@ class RdsClient:
         found = [(when, message) for when, name, message in self.region.event_log if name == SourceIdentifier and when >= since]
         return {"Events": [{"Date": self.region.clock.date(when), "Message": message, "SourceIdentifier": SourceIdentifier} for when, message in found]}
 
-    def find_snapshots(self, SnapshotType, DbiResourceId=None):
+    def find_snapshots(self, SnapshotType=None, DbiResourceId=None):
         self.region.read()
         of = [thing for thing in self.region.snapshots.values() if DbiResourceId in (None, thing.truth["DbiResourceId"])]
         described = [self.region.see(thing) for thing in of]
