@@ -1,18 +1,19 @@
 #!/bin/sh
-# Get the database servers that the lab runs: MariaDB of this Debian release and MySQL of Debian sid, unpacked from their
-# packages under .cache/databases. Nothing is installed and the system's list of packages is not changed (for MySQL apt
-# works in a folder of its own). Does nothing when they are already there.
+# Get the database servers that the lab runs: MariaDB and PostgreSQL of this Debian release and MySQL of Debian sid, unpacked
+# from their packages under .cache/databases. Nothing is installed and the system's list of packages is not changed (for
+# MySQL apt works in a folder of its own). Does nothing when they are already there.
 #
-#   tools/get_databases.sh [mariadb] [mysql] [percona]        default: all
+#   tools/get_databases.sh [mariadb] [mysql] [postgres] [percona]        default: all
 #
-# The result is two programs that take a server's options: .cache/databases/mariadb/mariadbd, .cache/databases/mysql/mysqld;
+# The result is programs that take a server's options: .cache/databases/mariadb/mariadbd, .cache/databases/mysql/mysqld,
+# .cache/databases/postgres/postgres (and initdb beside it);
 # and, for the tests, an independent judge of accounts: .cache/databases/percona/pt-show-grants.
-# Where Debian's packages cannot be had, a mariadbd or a real mysqld on PATH is used.
+# Where Debian's packages cannot be had, a mariadbd, a real mysqld or a postgres of this machine is used.
 set -eu
 
 top=$(cd "$(dirname "$0")/.." && pwd)
 home=${RDS_LAB_DATABASES:-$top/.cache/databases}
-want=${*:-mariadb mysql percona}
+want=${*:-mariadb mysql postgres percona}
 
 say() { printf 'get_databases: %s\n' "$*"; }
 fail() { say "$*" >&2; exit 1; }
@@ -108,6 +109,51 @@ get_mysql_of_sid() {
     "$dir/mysqld" --version
 }
 
+get_postgres() {
+    dir=$home/postgres
+    if [ -x "$dir/postgres" ] && "$dir/postgres" --version >/dev/null 2>&1; then
+        say "PostgreSQL is there: $("$dir/postgres" --version)"
+        return
+    fi
+    rm -rf "$dir"
+    mkdir -p "$dir/debs" "$dir/root"
+    # The version of the release, and the libraries that it needs; without libc6, as initdb starts postgres itself.
+    if is_debian; then
+        fetch_postgres() {
+            number=$(apt-cache depends postgresql 2>/dev/null | sed -n 's/.*Depends: postgresql-\([0-9]*\)$/\1/p' | head -1)
+            [ -n "$number" ] || return 1
+            # Their names change from release to release (libicu72, libssl3t64, ...): what the two packages depend on says them.
+            libraries=$(apt-cache depends --recurse --no-recommends --no-suggests --no-conflicts --no-breaks --no-replaces --no-enhances \
+                "postgresql-client-$number" "postgresql-$number" | grep '^lib' | grep -v -e '^libc6' -e '^libllvm' -e '-perl' -e '^libperl' | sort -u)
+            # shellcheck disable=SC2086  # a list of words
+            ( cd "$dir/debs" && apt-get -qq -o APT::Sandbox::User=root download "postgresql-$number" "postgresql-client-$number" $libraries )
+        }
+        fetch_postgres >"$dir/log" 2>&1 || { apt-get -qq update && fetch_postgres; } >>"$dir/log" 2>&1 || rm -f "$dir"/debs/postgresql-*
+    fi
+    if [ -n "$(find "$dir/debs" -name 'postgresql-[0-9]*.deb')" ]; then
+        for deb in "$dir"/debs/*.deb; do dpkg -x "$deb" "$dir/root"; done
+        rm -rf "$dir/debs" "$dir/root/usr/share/doc" "$dir/root/usr/share/man" "$dir/root/usr/share/locale" "$dir"/root/usr/lib/postgresql/*/lib/bitcode
+        bin=$(find "$dir/root/usr/lib/postgresql" -type d -name bin | head -1)
+        lib=$(find "$dir/root/lib" "$dir/root/usr/lib" -maxdepth 1 -name '*-linux-gnu*' | paste -sd : -)
+    else
+        bin=$(find /usr/lib/postgresql -type d -name bin 2>/dev/null | sort -V | tail -1)
+        [ -n "$bin" ] || bin=$(dirname "$(command -v postgres || echo /nonexistent/postgres)")
+        lib=
+    fi
+    if [ ! -x "$bin/initdb" ]; then
+        cat "$dir/log" >&2 2>/dev/null || true
+        rm -rf "$dir"
+        fail "PostgreSQL: neither Debian's packages nor a postgres and initdb of this machine"
+    fi
+    for program in postgres initdb; do
+        # shellcheck disable=SC2016  # the program expands it
+        printf '#!/bin/sh\nLD_LIBRARY_PATH="%s${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}" exec "%s" "$@"\n' "$lib" "$bin/$program" >"$dir/$program"
+        chmod +x "$dir/$program"
+    done
+    "$dir/postgres" --version >"$dir/version" 2>&1 || fail "PostgreSQL does not start: $(cat "$dir/version")"
+    say "PostgreSQL: $(cat "$dir/version"), from $bin"
+}
+
 get_percona() {
     dir=$home/percona
     if [ -x "$dir/pt-show-grants" ] && "$dir/pt-show-grants" --version >/dev/null 2>&1; then
@@ -151,7 +197,7 @@ fi
 jobs=""
 for one in $want; do
     case $one in
-        mariadb | mysql | percona) "get_$one" & jobs="$jobs $!" ;;
+        mariadb | mysql | postgres | percona) "get_$one" & jobs="$jobs $!" ;;
         *) fail "unknown server: $one" ;;
     esac
 done

@@ -74,7 +74,8 @@ def _parser() -> argparse.ArgumentParser:
 
     write = commands.add_parser("write", help="be an application that writes, and prove that nothing is lost")
     write.add_argument("--name", required=True, help="the host name to write to, resolved at each connect")
-    write.add_argument("--port", type=int, default=3306)
+    write.add_argument("--port", type=int, help="default: that of the engine")
+    write.add_argument("--engine", default="mysql", choices=("mariadb", "mysql", "postgres"), help="the kind of server behind the name (mysql)")
     write.add_argument("--user", default="application")
     write.add_argument("--password-env", default=APPLICATION_VARIABLE, help=f"the environment variable with the password ({APPLICATION_VARIABLE})")
     write.add_argument("--database", default="app")
@@ -291,7 +292,7 @@ def _write(options: argparse.Namespace) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_unused: stopping.set())
     writer = Writer(options.name, port=options.port, user=options.user, password=password, database=options.database, workers=options.workers,
-                    interval=options.interval)
+                    interval=options.interval, engine=options.engine)
     try:
         writer.start()
     except TimeoutError as error:

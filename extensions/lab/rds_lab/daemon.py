@@ -21,6 +21,7 @@ from . import fleet as fleets
 from .engines import Engines
 from .engines import clean
 from .null_engines import NullEngines
+from .servers.pristine import PROGRAMS
 
 HOST = "127.0.0.1"
 STATE = "lab.json"
@@ -186,7 +187,7 @@ def _prepare(engines: Engines, fleet, say: Callable[[str], None]) -> None:
     for engine in sorted(wanted):
         if not engines.supports(engine):
             say(f"{engine}: no server here, its instances have none behind them" + (
-                " (tools/get_databases.sh gets it)" if engine in ("mariadb", "mysql") else ""))
+                " (tools/get_databases.sh gets it)" if engine in PROGRAMS else ""))
     engines.prepare(*sorted(engine for engine in wanted if engines.supports(engine)))
 
 

@@ -14,12 +14,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 from .names import Names
 from .servers.certificates import issue
-from .servers.base import BINARY_LOG
 from .servers.base import Server
 from .servers.base import ServerError
 from .servers.base import copy_folder
 from .servers.base import pause
 from .servers.base import remove_left_over
+from .servers.pristine import PROGRAMS
 from .servers.pristine import Distribution
 from .servers.pristine import default_databases
 from .servers.pristine import find_program
@@ -100,7 +100,7 @@ class Engines:
         self._servers: dict[str, Server] = {}
         self._snapshots: dict[str, str] = {}
         self._distributions: dict[str, Distribution] = {}
-        self._preparing = {engine: threading.Lock() for engine in ("mariadb", "mysql")}
+        self._preparing = {engine: threading.Lock() for engine in PROGRAMS}
         self._counter = itertools.count(1)
         self._closed = False
 
@@ -210,8 +210,7 @@ class Engines:
         server = self._new(resource_id, engine, port, parameters)
         with self._undone_on_error(server), server.guard:
             copy_folder(folder / "data", server.data)
-            self._recover(server)
-            self._settle(server)
+            server.start_restored()
 
     # -- replicas ------------------------------------------------------------------------------------------------------
 
@@ -224,14 +223,7 @@ class Engines:
         with self._undone_on_error(server), server.guard:
             with source.guard:
                 self._copy_paused(source, server.data)
-            position = self._recover(server)
-            with server.administration() as cursor:
-                # what is the target delay of a source becomes the source delay of its new replicas
-                cursor.execute("SELECT value FROM mysql.rds_configuration WHERE name = 'target delay'")
-                delay = int(cursor.fetchone()["value"] or 0)
-                cursor.execute("UPDATE mysql.rds_configuration SET value = %s WHERE name = 'source delay'", (delay,))
-            self._settle(server)
-            server.follow(source, position, delay)
+            server.start_as_replica(source)
 
     def promote(self, resource_id: str) -> None:
         """The replica was restarted and is on its own."""
@@ -369,21 +361,6 @@ class Engines:
             else:
                 leftover.unlink(missing_ok=True)
         server.mend_copy(target)
-
-    @staticmethod
-    def _recover(server: Server) -> dict:
-        server.forget_identity()
-        server.start(replicate=False, recover=True)
-        return server.recover()
-
-    @staticmethod
-    def _settle(server: Server) -> None:
-        """The server runs as its parameters say."""
-        if not server.has_binary_log:
-            server.stop()
-            for log in server.data.glob(f"{BINARY_LOG}.*"):
-                log.unlink()
-            server.start(replicate=False)
 
 
 class _Undone:

@@ -4,6 +4,7 @@
 """Fleets: files that say which instances the lab has, and what is in their databases."""
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import pathlib
@@ -13,13 +14,15 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-import pymysql
 import yaml
+
+from .clients import client_of
 
 FLEETS = pathlib.Path(__file__).resolve().parents[1] / "fleets"
 DEFAULT_PASSWORD = "lab-Master-1"
 _KNOWN = {"name", "region", "group", "master_password", "kms_keys", "roles", "subnet_groups", "security_groups", "parameter_groups", "option_groups",
           "settings", "sql", "instances", "application"}
+CONNECT = "\\connect "  # as in psql: a session of PostgreSQL has one database
 _LAB_MEMBERS = {"Sql", "Configuration", "Parameters", "MasterUserPassword"}
 
 
@@ -67,7 +70,7 @@ class Fleet:
         """Name, master user, engine and port of the primaries: what an inventory needs."""
         return [
             {"name": entry["DBInstanceIdentifier"], "user": entry.get("MasterUsername", "admin"), "engine": entry.get("Engine", "mysql"),
-             "port": (entry.get("Endpoint") or {}).get("Port") or 3306}
+             "port": (entry.get("Endpoint") or {}).get("Port") or client_of(entry.get("Engine", "mysql")).default_port}
             for entry in self.primaries
         ]
 
@@ -226,19 +229,31 @@ class Loader:
         if not statements:
             return
         place = self._engines.describe()[identity]
-        connection = pymysql.connect(host=place["address"], port=place["port"], user=_master(fleet, entry), password=self._password(fleet, entry),
-                                     autocommit=True, charset="utf8mb4", connect_timeout=10)
+        client = client_of(place["engine"])
+        database = None
+        connection = None
+        try:
+            for statement in statements:
+                if statement.startswith(CONNECT) or connection is None:
+                    database = statement.removeprefix(CONNECT).strip() if statement.startswith(CONNECT) else database
+                    with contextlib.suppress(AttributeError):
+                        connection.close()
+                    connection = client.connect(place["address"], place["port"], _master(fleet, entry), self._password(fleet, entry), database)
+                if not statement.startswith(CONNECT):
+                    self._execute(client, connection, entry, statement)
+        finally:
+            if connection is not None:
+                connection.close()
+
+    @staticmethod
+    def _execute(client, connection, entry: dict, statement: str) -> None:
         try:
             with connection.cursor() as cursor:
-                for statement in statements:
-                    try:
-                        cursor.execute(statement)
-                        while cursor.nextset():
-                            pass
-                    except pymysql.err.MySQLError as error:
-                        raise FleetError(f"{entry['DBInstanceIdentifier']}: {error.args[-1]}: {statement.strip()[:120]}") from error
-        finally:
-            connection.close()
+                cursor.execute(statement)
+                while cursor.nextset():
+                    pass
+        except client.errors as error:
+            raise FleetError(f"{entry['DBInstanceIdentifier']}: {error.args[-1]}: {statement.strip()[:120]}") from error
 
     @staticmethod
     def _password(fleet: Fleet, entry: dict) -> str:

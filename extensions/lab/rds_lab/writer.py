@@ -13,15 +13,9 @@ import secrets
 import threading
 import time
 
-import pymysql
+from .clients import client_of
 
 TABLE = "lab_writes"
-_CREATE = (
-    "CREATE TABLE IF NOT EXISTS {table} (id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY, run VARCHAR(32) NOT NULL, worker INT NOT NULL, "
-    "number BIGINT NOT NULL, server INT UNSIGNED NOT NULL, written_at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6), "
-    # not unique: a write that arrives twice must show
-    "KEY place (run, worker, number))"
-)
 
 
 class Writer:
@@ -31,12 +25,16 @@ class Writer:
     A number is used once: a write whose acknowledgement got lost is not repeated, it may be there or not.
 
     :param name: host name, resolved at each connect.
+    :param port: default: that of the engine.
     :param interval: seconds that a worker rests between two writes.
+    :param engine: the RDS engine behind the name.
     """
 
-    def __init__(self, name: str, *, port: int = 3306, user: str, password: str, database: str = "app", workers: int = 4, interval: float = 0.02) -> None:
+    def __init__(self, name: str, *, port: int | None = None, user: str, password: str, database: str = "app", workers: int = 4, interval: float = 0.02,
+                 engine: str = "mysql") -> None:
+        self._client = client_of(engine)
         self.name = name
-        self.port = port
+        self.port = port or self._client.default_port
         self.user = user
         self.database = database
         self.run = f"{datetime.datetime.now(datetime.timezone.utc):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
@@ -66,12 +64,13 @@ class Writer:
             try:
                 connection = self._connect(self.name)
                 break
-            except (pymysql.err.MySQLError, OSError) as error:
+            except self._client.errors as error:
                 if time.monotonic() > deadline:
                     raise TimeoutError(f"{self.name} cannot be written to: {error}") from error
                 time.sleep(0.1)
         with contextlib.closing(connection), connection.cursor() as cursor:
-            cursor.execute(_CREATE.format(table=TABLE))
+            cursor.execute(self._client.table.format(table=TABLE))
+            connection.commit()
         for thread in self._threads:
             thread.start()
         while self.acknowledged == 0:
@@ -158,8 +157,7 @@ class Writer:
     # -- work ----------------------------------------------------------------------------------------------------------
 
     def _connect(self, name: str, port: int | None = None):
-        return pymysql.connect(host=name, port=port or self.port, user=self.user, password=self._password, database=self.database, autocommit=False,
-                               connect_timeout=3, read_timeout=20, write_timeout=20, charset="utf8mb4")
+        return self._client.connect(name, port or self.port, self.user, self._password, self.database, autocommit=False)
 
     def _work(self, worker: int) -> None:
         connection, server, number = None, 0, 0
@@ -168,7 +166,7 @@ class Writer:
                 try:
                     if connection is None:
                         connection, server = self._open()
-                except (pymysql.err.MySQLError, OSError) as error:
+                except self._client.errors as error:
                     self._note(error)
                     self._stopping.wait(0.1)
                     continue
@@ -177,7 +175,7 @@ class Writer:
                     with connection.cursor() as cursor:
                         cursor.execute(f"INSERT INTO {TABLE} (run, worker, number, server) VALUES (%s, %s, %s, %s)", (self.run, worker, number, server))
                     connection.commit()
-                except (pymysql.err.MySQLError, OSError) as error:
+                except self._client.errors as error:
                     self._unknown[worker].append(number)
                     self._note(error)
                     with contextlib.suppress(Exception):
@@ -193,13 +191,11 @@ class Writer:
 
     def _open(self):
         connection = self._connect(self.name)
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT @@server_id")
-            server = cursor.fetchone()[0]
+        server, address = self._client.server(connection)
         connection.rollback()
         with self._guard:
             if not self._servers or self._servers[-1]["server_id"] != server:
-                self._servers.append({"server_id": server, "address": connection._sock.getpeername()[0], "since": _as_text(time.time())})
+                self._servers.append({"server_id": server, "address": address, "since": _as_text(time.time())})
         return connection, server
 
     def _acknowledge(self, worker: int, number: int) -> None:
@@ -215,7 +211,7 @@ class Writer:
 
     def _note(self, error: Exception) -> None:
         with self._guard:
-            self._errors[error.args[0] if error.args else type(error).__name__] += 1
+            self._errors[self._client.code(error)] += 1
 
 
 def _as_text(moment: float) -> str:

@@ -225,7 +225,12 @@ def rights(server: Server) -> dict[str, bool]:
 
 
 def login_report(server: Server) -> dict:
-    """What a migration should know of the server: subscriptions, and of each database what a copy changes or starts."""
+    """What a migration should know of the server: subscriptions, and of each database what a copy changes or starts.
+
+    A replica holds what its source holds, and is not asked.
+    """
+    if server.facts["in_recovery"]:
+        return dict(in_recovery=True, subscriptions=[], databases=[], blind=())
     blind = []
     databases = []
     names = [
@@ -246,7 +251,7 @@ def login_report(server: Server) -> dict:
     subscriptions = server.rows(
         "SELECT subname, subenabled, datname FROM pg_catalog.pg_subscription AS s JOIN pg_catalog.pg_database AS d ON d.oid = s.subdbid ORDER BY subname"
     )
-    return dict(in_recovery=server.facts["in_recovery"], subscriptions=subscriptions, databases=databases, blind=tuple(blind))
+    return dict(in_recovery=False, subscriptions=subscriptions, databases=databases, blind=tuple(blind))
 
 
 def _database_report(database: Server) -> dict:

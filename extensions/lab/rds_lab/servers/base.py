@@ -15,8 +15,10 @@ import pymysql
 
 from .certificates import Certificate
 from .spawn import SPAWNER
+from .spawn import children_of
 from .spawn import is_alive
 from .spawn import kill_left_over
+from .spawn import kill_workers_in
 
 ADMINISTRATOR = "rdsadmin"
 REPLICATOR = "rdsrepladmin"
@@ -55,6 +57,7 @@ class Server:
 
     engine = ""
     running_timeout = 120.0
+    stop_signal = signal.SIGTERM
 
     def __init__(self, resource_id: str, folder: pathlib.Path, address: str, number: int, distribution, sockets: pathlib.Path) -> None:
         self.resource_id = resource_id
@@ -104,19 +107,8 @@ class Server:
         with self.guard:
             if self.pid is not None:
                 return
-            for leftover in (self.data / "server.pid", pathlib.Path(self.socket)):
-                leftover.unlink(missing_ok=True)
             self.temporary.mkdir(exist_ok=True)
-            command = [
-                str(self.distribution.program), "--user=root", f"--datadir={self.data}", f"--socket={self.socket}", f"--pid-file={self.data}/server.pid",
-                # a server that starts removes the temporary tables of others that share its folder
-                f"--tmpdir={self.temporary}", f"--bind-address={self.address}", f"--port={self.port}", f"--server-id={self.number}",
-                f"--relay-log={self.relay_log}",
-                *(self.certificate.options() if self.certificate else ()),
-                *self.lab_options(), *self.log_options(recover or self.has_binary_log), *self.parameter_options(),
-            ]
-            if not replicate:
-                command.append(self.skip_replication_option)
+            command = self.command(replicate=replicate, recover=recover)
             with open(self.folder / "server.log", "ab") as log:
                 log.write(b"\n=== start ===\n")
                 log.flush()
@@ -128,6 +120,22 @@ class Server:
             self._write_facts()
             self._wait_until_answering(offset)
 
+    def command(self, *, replicate: bool, recover: bool) -> list[str]:
+        """What starts the server; see :meth:`start`."""
+        for leftover in (self.data / "server.pid", pathlib.Path(self.socket)):
+            leftover.unlink(missing_ok=True)
+        command = [
+            str(self.distribution.program), "--user=root", f"--datadir={self.data}", f"--socket={self.socket}", f"--pid-file={self.data}/server.pid",
+            # a server that starts removes the temporary tables of others that share its folder
+            f"--tmpdir={self.temporary}", f"--bind-address={self.address}", f"--port={self.port}", f"--server-id={self.number}",
+            f"--relay-log={self.relay_log}",
+            *(self.certificate.options() if self.certificate else ()),
+            *self.lab_options(), *self.log_options(recover or self.has_binary_log), *self.parameter_options(),
+        ]
+        if not replicate:
+            command.append(self.skip_replication_option)
+        return command
+
     def stop(self) -> None:
         """The server is down after an orderly shutdown."""
         with self.guard:
@@ -136,7 +144,7 @@ class Server:
                 return
             if process.poll() is None:
                 self.say_goodbye()
-                process.send_signal(signal.SIGTERM)
+                process.send_signal(self.stop_signal)
                 try:
                     process.wait(60)
                 except subprocess.TimeoutExpired:
@@ -182,17 +190,24 @@ class Server:
             if self._process.poll() is not None:
                 status, self._process = self._process.returncode, None
                 raise ServerError(f"The {self.engine} server of {self.resource_id} ended with status {status} while starting: {self._log_tail(offset)}")
-            if os.path.exists(self.socket):
-                try:
-                    self.connect(connect_timeout=2).close()
-                    return
-                except pymysql.err.OperationalError as error:
-                    if error.args[0] not in (2002, 2003, 2006, 2013, 1040, 1053):
-                        raise
+            if self.answers():
+                return
             if time.monotonic() > deadline:
                 self.kill()
                 raise ServerError(f"The {self.engine} server of {self.resource_id} does not answer: {self._log_tail(offset)}")
             time.sleep(0.03)
+
+    def answers(self) -> bool:
+        """Whether rdsadmin can log in; a server that is not ready yet cannot be logged in to."""
+        if not os.path.exists(self.socket):
+            return False
+        try:
+            self.connect(connect_timeout=2).close()
+        except pymysql.err.OperationalError as error:
+            if error.args[0] not in (2002, 2003, 2006, 2013, 1040, 1053):
+                raise
+            return False
+        return True
 
     def _log_tail(self, offset: int) -> str:
         with open(self.folder / "server.log", "rb") as log:
@@ -337,6 +352,35 @@ class Server:
     def forget_identity(self) -> None:
         """The next start gives the server an identity of its own instead of the one that came with a copy."""
 
+    def start_restored(self) -> None:
+        """The server runs with the copy in this folder, on its own."""
+        self._recover_copy()
+        self._settle()
+
+    def start_as_replica(self, source: "Server") -> None:
+        """The server runs with the copy of its source in this folder, and follows it."""
+        position = self._recover_copy()
+        with self.administration() as cursor:
+            # what is the target delay of a source becomes the source delay of its new replicas
+            cursor.execute("SELECT value FROM mysql.rds_configuration WHERE name = 'target delay'")
+            delay = int(cursor.fetchone()["value"] or 0)
+            cursor.execute("UPDATE mysql.rds_configuration SET value = %s WHERE name = 'source delay'", (delay,))
+        self._settle()
+        self.follow(source, position, delay)
+
+    def _recover_copy(self) -> dict:
+        self.forget_identity()
+        self.start(replicate=False, recover=True)
+        return self.recover()
+
+    def _settle(self) -> None:
+        """The server runs as its parameters say."""
+        if not self.has_binary_log:
+            self.stop()
+            for log in self.data.glob(f"{BINARY_LOG}.*"):
+                log.unlink()
+            self.start(replicate=False)
+
     def recover(self) -> dict:
         """Where the source's binary log stood at the moment of the copy that this folder holds.
 
@@ -397,7 +441,8 @@ def remove_left_over(folder: pathlib.Path) -> None:
     with contextlib.suppress(FileNotFoundError, ValueError, KeyError):
         facts = json.loads((folder / "server.json").read_text(encoding="utf-8"))
         if facts["pid"]:
-            kill_left_over(facts["pid"], f"--datadir={facts['data']}")
+            kill_left_over(facts["pid"], facts["data"])
+        kill_workers_in(facts["data"])
     shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -420,30 +465,45 @@ def pause(server: Server):
 class _Paused:
     def __init__(self, pid: int | None) -> None:
         self._pid = pid
+        self._stopped: list[int] = []
 
     def __enter__(self) -> None:
         if self._pid is None:
             return
-        os.kill(self._pid, signal.SIGSTOP)
+        # Its children after it, as it cannot start new ones then.
+        self._stop(self._pid)
+        for child in children_of(self._pid):
+            self._stop(child)
+
+    def _stop(self, pid: int) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGSTOP)
+            self._stopped.append(pid)
         deadline = time.monotonic() + 10
-        while not _all_threads_stopped(self._pid):
+        while is_alive(pid) and not _all_threads_stopped(pid):
             if time.monotonic() > deadline:
-                os.kill(self._pid, signal.SIGCONT)
+                self.__exit__()
                 raise ServerError("A server could not be paused for its snapshot.")
             time.sleep(0.002)
 
     def __exit__(self, *_unused) -> None:
-        if self._pid is not None and is_alive(self._pid):
-            os.kill(self._pid, signal.SIGCONT)
+        for pid in reversed(self._stopped):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+        self._stopped.clear()
 
 
 def _all_threads_stopped(pid: int) -> bool:
-    for task in os.listdir(f"/proc/{pid}/task"):
+    try:
+        tasks = os.listdir(f"/proc/{pid}/task")
+    except FileNotFoundError:
+        return True
+    for task in tasks:
         try:
             with open(f"/proc/{pid}/task/{task}/stat", encoding="latin-1") as stat:
                 if stat.read().rpartition(")")[2].split()[0] not in ("T", "t", "Z", "X"):
                     return False
-        except FileNotFoundError:
+        except (FileNotFoundError, ProcessLookupError):
             continue
     return True
 

@@ -21,11 +21,13 @@ from .base import Server
 from .base import ServerError
 from .mariadb import MariaDBServer
 from .mysql import MySQLServer
+from .postgres import PostgresServer
+from .postgres import initialise as initialise_postgres
 
 HERE = pathlib.Path(__file__).resolve().parent
 CHECKOUT = HERE.parents[3]
-ENGINES: dict[str, type[Server]] = {"mariadb": MariaDBServer, "mysql": MySQLServer}
-PROGRAMS = {"mariadb": "mariadbd", "mysql": "mysqld"}
+ENGINES: dict[str, type[Server]] = {"mariadb": MariaDBServer, "mysql": MySQLServer, "postgres": PostgresServer}
+PROGRAMS = {"mariadb": "mariadbd", "mysql": "mysqld", "postgres": "postgres"}
 
 
 def default_databases() -> pathlib.Path:
@@ -92,17 +94,47 @@ def _make(engine: str, program: pathlib.Path, version: str, home: pathlib.Path) 
     work = home.with_name(f".{home.name}.{os.getpid()}")
     shutil.rmtree(work, ignore_errors=True)
     (work / "data").mkdir(parents=True)
-    help_text = _run([program, "--verbose", "--help"])
-    facts = {
-        "version": re.sub(r".*Ver (\d+\.\d+\.\d+).*", r"\1", version, flags=re.DOTALL),
-        "variables": sorted(_variables(help_text)),
-        "administrator_password": secrets.token_urlsafe(18),
-        "replicator_password": secrets.token_urlsafe(18),
-    }
-    distribution = Distribution(engine, program, facts["version"], None, frozenset(facts["variables"]), "", facts["replicator_password"])
+    facts = {"version": re.search(r"(?:Ver |\(PostgreSQL\) )(\d+(?:\.\d+)+)", version)[1], "administrator_password": secrets.token_urlsafe(18),
+             "replicator_password": secrets.token_urlsafe(18)}
     sockets = pathlib.Path("/tmp") / f"rds-lab-{os.getpid()}-{engine}"
     sockets.mkdir(mode=0o700, exist_ok=True)
-    server = ENGINES[engine]("pristine", work, "127.42.255.254", 1, distribution, sockets)
+    try:
+        (_make_postgres if engine == "postgres" else _make_mysql)(engine, program, work, facts, sockets)
+    finally:
+        shutil.rmtree(sockets, ignore_errors=True)
+    descriptor = os.open(work / "facts.json", os.O_WRONLY | os.O_CREAT, 0o600)
+    with open(descriptor, "w", encoding="utf-8") as file:
+        json.dump(facts, file)
+    work.rename(home)
+
+
+def _pristine_server(engine: str, program: pathlib.Path, work: pathlib.Path, facts: dict, sockets: pathlib.Path, administrator_password: str = "") -> Server:
+    distribution = Distribution(engine, program, facts["version"], None, frozenset(facts["variables"]), administrator_password,
+                                facts["replicator_password"])
+    return ENGINES[engine]("pristine", work, "127.42.255.254", 1, distribution, sockets)
+
+
+def _make_postgres(engine: str, program: pathlib.Path, work: pathlib.Path, facts: dict, sockets: pathlib.Path) -> None:
+    facts["variables"] = sorted({line.split("\t")[0].lower() for line in _run([program, "--describe-config"]).splitlines()})
+    server = _pristine_server(engine, program, work, facts, sockets, facts["administrator_password"])
+    server.data.rmdir()
+    _run(initialise_postgres(program, server.data, facts["administrator_password"]))
+    (work / "password").unlink()
+    try:
+        server.start()
+        with server.administration() as cursor:
+            cursor.execute(f"CREATE ROLE {REPLICATOR} LOGIN REPLICATION PASSWORD '{facts['replicator_password']}'")
+            for statement in _statements((HERE / f"{engine}.sql").read_text(encoding="utf-8")):
+                cursor.execute(statement)
+        server.stop()
+    finally:
+        server.kill()
+
+
+def _make_mysql(engine: str, program: pathlib.Path, work: pathlib.Path, facts: dict, sockets: pathlib.Path) -> None:
+    help_text = _run([program, "--verbose", "--help"])
+    facts["variables"] = sorted(_variables(help_text))
+    server = _pristine_server(engine, program, work, facts, sockets)
     try:
         if engine == "mariadb":
             _initialize_mariadb(program, server, help_text)
@@ -116,13 +148,8 @@ def _make(engine: str, program: pathlib.Path, version: str, home: pathlib.Path) 
         server.stop()
     finally:
         server.kill()
-        shutil.rmtree(sockets, ignore_errors=True)
     for leftover in ("auto.cnf", "server.pid"):
         (server.data / leftover).unlink(missing_ok=True)
-    descriptor = os.open(work / "facts.json", os.O_WRONLY | os.O_CREAT, 0o600)
-    with open(descriptor, "w", encoding="utf-8") as file:
-        json.dump(facts, file)
-    work.rename(home)
 
 
 def _initialize_mariadb(program: pathlib.Path, server: Server, help_text: str) -> None:

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import queue
 import shutil
 import signal
@@ -51,6 +52,43 @@ def _dying_with_parent(command: list[str]) -> list[str]:
     if tool is None:
         raise RuntimeError("The lab needs setpriv (package util-linux) to tie its servers to its own life.")
     return [tool, "--pdeathsig", "KILL", "--", *command]
+
+
+def unprivileged(command: list[str]) -> list[str]:
+    """The command for a server that refuses to be root: as nobody, who may reach its files in folders that are root's alone.
+
+    The kernel forgets PR_SET_PDEATHSIG when the user changes, so it is set again.
+    """
+    if os.geteuid() != 0:
+        return command
+    user = pwd.getpwnam("nobody")
+    return [shutil.which("setpriv"), f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups", "--inh-caps=+dac_override",
+            "--ambient-caps=+dac_override", "--pdeathsig", "KILL", "--", *command]
+
+
+def children_of(pid: int) -> list[int]:
+    """The processes that a process has started and that still run."""
+    found = []
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            try:
+                with open(f"/proc/{entry}/stat", encoding="latin-1") as stat:
+                    if int(stat.read().rpartition(")")[2].split()[1]) == pid:
+                        found.append(int(entry))
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+    return found
+
+
+def kill_workers_in(folder: str) -> None:
+    """No process works in a folder any more: a server that died while it was paused leaves paused processes behind."""
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            try:
+                if os.readlink(f"/proc/{entry}/cwd") == folder:
+                    os.kill(int(entry), signal.SIGKILL)
+            except OSError:
+                continue
 
 
 def is_alive(pid: int) -> bool:
