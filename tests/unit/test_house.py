@@ -297,9 +297,10 @@ def test_what_runs_on_the_controller_does_so_whatever_the_inventory_says():
 def test_task_files_of_the_operator_are_included_from_where_preflight_saw_them():
     """Preflight looks below the current folder; include_tasks would look beside the playbook, hours later."""
     lines = [line for path in TOP.glob("roles/*/tasks/*.yml") for line in path.read_text().splitlines() if 'include_tasks: "{{ rds_enc' in line]
-    assert len(lines) == 3
+    assert len(lines) == 4
     assert [line for line in lines if "| ansible.builtin.expanduser | ansible.builtin.realpath" not in line] == []
     assert "item.path | ansible.builtin.expanduser is ansible.builtin.file" in (TOP / "roles/preflight/tasks/variables.yml").read_text()
+    assert "tasks | ansible.builtin.expanduser is ansible.builtin.file" in (TOP / "roles/rollback/tasks/plan.yml").read_text()
 
 
 def test_roles_document_their_defaults():

@@ -237,7 +237,11 @@ def _taken(topology: Topology, member: Member, wanted: str, there: dict) -> str:
     text = f"{wanted} exists already and is not what this run would make for {member.name}"
     if tags.get(TAG_NAME) == member.name and tags.get(TAG_SOURCE_RESOURCE_ID) == (member.source or {}).get("DbiResourceId"):
         text += f": it was made under fence {tags.get(TAG_FENCE_ID)}, which is no longer in force, so it may lack writes"
-    return text + f". Rename or remove {wanted}, or choose other prefixes."
+        return (
+            f"{text}. Rename it, or delete it (retire.yml with rds_encryption_retire_action=delete and {wanted} in rds_encryption_retire_confirm), "
+            "or choose another rds_encryption_new_prefix."
+        )
+    return f"{text}. Rename or remove {wanted}, or choose other prefixes."
 
 
 def _structure_blockers(topology: Topology, around: Surroundings) -> list[Blocker]:
