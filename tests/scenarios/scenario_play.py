@@ -109,6 +109,14 @@ def _children(pid: int) -> list[int]:
     return found
 
 
+def descendants(pid: int) -> list[int]:
+    """A process and all that it started, as of now."""
+    found = [pid]
+    for each in found:
+        found += _children(each)
+    return found
+
+
 class Operator:
     """Runs playbooks against a lab.
 
@@ -123,10 +131,11 @@ class Operator:
         self._variables = {"rds_encryption_kms_key_id": KEY, **variables}
         self._numbers = itertools.count(1)
 
-    def start(self, hosts, playbook: str = "encrypt.yml", *arguments: str, **variables) -> Running:
+    def start(self, hosts, playbook: str = "encrypt.yml", *arguments: str, environment: dict[str, str] | None = None, **variables) -> Running:
         """Start a playbook.
 
         :param hosts: names, or a mapping of names to host variables.
+        :param environment: of this run, besides what every run has.
         :param variables: extra variables without the prefix ``rds_encryption_``; None takes one of the usual ones away.
         """
         folder = self._folder / f"run-{next(self._numbers)}"
@@ -135,8 +144,8 @@ class Operator:
         merged = {**self._variables, **{f"rds_encryption_{name}": value for name, value in variables.items()}}
         inventory = {"all": {"hosts": hosts, "vars": {name: value for name, value in merged.items() if value is not None}}}
         (folder / "inventory.json").write_text(json.dumps(inventory))
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "AWS_", "RDS_LAB_"))}
-        environment |= {
+        exported = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "AWS_", "RDS_LAB_"))}
+        exported |= {
             "ANSIBLE_COLLECTIONS_PATH": os.environ.get("ANSIBLE_COLLECTIONS_PATH") or sysconfig.get_paths()["purelib"],
             "ANSIBLE_CALLBACK_PLUGINS": str(pathlib.Path(__file__).resolve().parent / "callbacks"),
             "ANSIBLE_CALLBACKS_ENABLED": "scenario_record",
@@ -147,9 +156,10 @@ class Operator:
             "ANSIBLE_HOME": str(self._folder / "ansible"),
             "PYTHONUNBUFFERED": "1",
             **self._environment,
+            **(environment or {}),
         }
         command = [str(PROGRAM), "-i", "inventory.json", str(TOP / "playbooks" / playbook), *arguments]
-        return Running(command, environment, folder)
+        return Running(command, exported, folder)
 
     def run(self, hosts, playbook: str = "encrypt.yml", *arguments: str, limit: float = LIMIT, **variables) -> Run:
         """Run a playbook to its end."""
