@@ -3,26 +3,30 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Compare the data of two MySQL or MariaDB servers."""
+"""Compare settings and data of two MySQL or MariaDB servers."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: mysql_data_diff
-short_description: Compare the data of two MySQL or MariaDB servers
+short_description: Compare settings and data of two MySQL or MariaDB servers
 version_added: 1.0.0
 description:
   - Compares schemas, tables with their definitions, row counts, C(CHECKSUM TABLE), C(AUTO_INCREMENT), views, routines, triggers and events, and looks
     whether the account of each definer exists on the target.
-  - Tables are counted and checksummed on both servers at the same time, smallest first, until O(time_budget) is used up. Of the rest only approximate
-    row counts are returned, and a warning says so.
+  - Tables are counted and checksummed on both servers at the same time until O(time_budget) is used up. First come those that the source has written
+    to since it was started (none, as a rule, behind a fence), then the others, smallest first.
+  - Of the rest a sample is compared - the first and last rows by primary key, and where that is a number, pieces in between, at the same places on
+    both servers. Tables without a primary key are counted. RV(tables) and a warning say so of each. Sampling may take a quarter of the budget more.
+  - Compares what the servers run with, too - the settings of C(mysql.rds_show_configuration), global variables, and replication. Those that differ
+    are listed with a reason, and are no failure; a target that replicates from somebody although it is no read replica is one.
   - Only reads. Both servers should be quiet meanwhile; writes to either of them show as differences.
 author:
   - The dbre.rds_encryption contributors (@dbre)
 options:
   time_budget:
     description:
-      - Seconds to spend on counting and checksumming. V(0) compares only definitions.
+      - Seconds to spend on counting and checksumming. V(0) compares only definitions and settings.
     type: int
     default: 300
   schemas:
@@ -42,6 +46,12 @@ options:
         a value that a transaction on the primary took and did not use may show on one of them only.
     type: bool
     default: true
+  only_written:
+    description:
+      - Compare only the rows of tables that the source has written to since it was started, and no settings. For a last look right before the
+        encrypted instance serves.
+    type: bool
+    default: false
   fail_on_difference:
     description:
       - Whether to fail when something differs. Tables beyond the time budget are no difference.
@@ -97,9 +107,20 @@ summary:
   description: Numbers of tables by verdict, and of other differences.
   returned: always
   type: dict
-  sample: {"tables": 42, "equal": 41, "different": 0, "not_checked": 1, "other_differences": 0, "unreadable_definitions": 0, "definers_missing": 0}
+  sample:
+    tables: 42
+    equal: 40
+    different: 0
+    sampled: 1
+    counted: 0
+    not_checked: 1
+    other_differences: 0
+    unreadable_definitions: 0
+    definers_missing: 0
 tables:
-  description: One row per table that both servers have.
+  description:
+    - One row per table that both servers have. C(verdict) is V(equal), V(differs), V(sample equal), V(number of rows equal) or V(not checked);
+      with V(sample equal), C(sampled_rows) says of how many rows.
   returned: always
   type: list
   elements: dict
@@ -110,6 +131,14 @@ differences:
   type: list
   elements: dict
   sample: [{"kind": "view", "schema": "shop", "name": "open_orders", "verdict": "only on the source", "detail": ""}]
+settings:
+  description:
+    - The settings of C(mysql.rds_show_configuration), and whatever else differs, each with a C(verdict) - V(carried), V(explained) (differs by
+      nature), V(reported) (look at it) or V(refused) (the target must not serve like this) - and a C(reason).
+  returned: always
+  type: list
+  elements: dict
+  sample: [{"name": "event_scheduler", "source": "ON", "target": "OFF", "verdict": "reported", "reason": "not from the parameter group"}]
 definers_missing:
   description: Objects of the target whose definer has an account on the source, but none on the target.
   returned: always
@@ -141,6 +170,7 @@ ARGUMENT_SPEC = dict(
     schemas=dict(type="list", elements="str"),
     exclude_schemas=dict(type="list", elements="str", default=[]),
     compare_auto_increment=dict(type="bool", default=True),
+    only_written=dict(type="bool", default=False),
     fail_on_difference=dict(type="bool", default=True),
 )
 

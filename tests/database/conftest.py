@@ -75,9 +75,18 @@ class RealServer:
             options += ["--mysqlx=OFF", "--innodb-redo-log-capacity=64M", "--table-definition-cache=400", "--authentication-policy=*,,"]
             options += ["--partial-revokes=ON"]
         self.log = folder / "log"
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen([*program_of(family), *options], stdout=log, stderr=log)
+        self._command = [*program_of(family), *options]
+        self._start()
+
+    def _start(self):
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(self._command, stdout=log, stderr=log)
         self._wait()
+
+    def restart(self):
+        """The server was down; nothing is left of its memory."""
+        self.stop()
+        self._start()
 
     def _wait(self):
         deadline = time.monotonic() + 40

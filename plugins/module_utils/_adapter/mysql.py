@@ -159,6 +159,38 @@ class Server:
         except (OSError, UnicodeDecodeError) as e:
             raise StatementError(f"{self._where()}: the connection failed: {type(e).__name__}", 2013) from None
 
+    def successor(self, kind: type, several_statements: bool = False) -> "Server":
+        """Another session of that class with the same login, not connected yet.
+
+        :param several_statements: whether the server takes several statements in one round trip.
+        """
+        flags = {"client_flag": CLIENT.MULTI_STATEMENTS} if several_statements else {}
+        fresh = kind({**self._login, "ssl_mode": self._ssl_mode, **flags}, self.label, self._connect_timeout)
+        fresh.instance = self.instance
+        return fresh
+
+    def send_many(self, statements: list[str], secrets: tuple[str, ...] = (), oracle_mode: bool = False) -> tuple[int, StatementError | None]:
+        """Carried out in order, in one round trip, up to the first that the server refuses: how many were done, and the refusal.
+
+        Only for a session that was opened for several statements.
+        """
+        if oracle_mode != self._oracle:
+            self.execute("DO 0", oracle_mode=oracle_mode)
+        self.round_trips += 1
+        done = 0
+        try:
+            with self._connection.cursor() as cursor:
+                cursor.execute(";\n".join(statements))
+                done = 1
+                while cursor.nextset():
+                    done += 1
+            return done, None
+        except pymysql.err.MySQLError as e:
+            # What the server could not parse it quotes, with what comes after it: the words may hold any secret of the packet.
+            return done, StatementError(f"{self._where()}: {_words(e, secrets)}", _code(e))
+        except (OSError, UnicodeDecodeError) as e:
+            return done, StatementError(f"{self._where()}: the connection failed: {type(e).__name__}", 2013)
+
     def lost(self, error: StatementError) -> bool:
         """Whether that error means that the connection, not the statement, is at fault."""
         return error.code in _LOST
@@ -361,7 +393,10 @@ def login_report(server: Server) -> dict:
             " GROUP BY table_schema, engine ORDER BY table_schema, engine"
         ),
         event_scheduler=str(server.rows("SELECT @@global.event_scheduler AS v")[0]["v"]).upper(),
-        enabled_events=int(server.rows("SELECT COUNT(*) AS n FROM information_schema.events WHERE status = 'ENABLED'")[0]["n"]),
+        enabled_events=[
+            f"{row['s']}.{row['n']}"
+            for row in server.rows("SELECT event_schema AS s, event_name AS n FROM information_schema.events WHERE status = 'ENABLED' ORDER BY s, n")
+        ],
     )
 
 

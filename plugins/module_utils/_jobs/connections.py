@@ -26,6 +26,8 @@ class DatabaseClient:
     :param missing_rights: ``server -> list of words``.
     :param sight: how the right begins without which others' connections are not seen, and what to do about it.
     :param login_warnings: ``(server, Look) -> list of words``.
+    :param writes: ``server -> {table: what changes when it is written to}``, or None where the server does not tell.
+    :param refusals: ``server -> list of words``: why the server must not be migrated as it is.
     :param reader_warnings: ``Look -> list of words``.
     :param server_dict: ``server -> dict`` for the result.
     """
@@ -38,6 +40,8 @@ class DatabaseClient:
     login_warnings: Callable
     reader_warnings: Callable
     server_dict: Callable
+    refusals: Callable = lambda server: []
+    writes: Callable | None = None
 
 
 def connections_spec(connection: dict) -> dict:
@@ -61,11 +65,14 @@ def check_connections(context, client: DatabaseClient) -> dict:
     with client.open_server(context, params["connection"], "server") as server:
 
         def look() -> Look:
-            return _look_again(client, server, known)
+            return _again(server, lambda: client.look(server, known))
 
         missing = client.missing_rights(server)
         result = dict(changed=False, server=client.server_dict(server))
         if params["login_only"]:
+            refusals = client.refusals(server)
+            if refusals:
+                raise EncryptionError(f"{server.label}: {' '.join(refusals)}", done="Nothing was changed.")
             for warning in client.login_warnings(server, look()):
                 context.warn(f"{server.label}: {warning}")
             return dict(result, missing_rights=missing)
@@ -86,6 +93,7 @@ def check_connections(context, client: DatabaseClient) -> dict:
                 lambda words: context.progress(f"{server.label}: {words}"),
                 settle_time=params["settle_time"],
                 wait_timeout=params["wait_timeout"],
+                writes=(lambda: _again(server, lambda: client.writes(server))) if client.writes else None,
             )
         else:
             seen = look()
@@ -95,12 +103,12 @@ def check_connections(context, client: DatabaseClient) -> dict:
         return dict(result, changed=bool(killed), quiet=seen.quiet, killed=grouped(tuple(killed)), **look_as_dict(seen))
 
 
-def _look_again(client: DatabaseClient, server, known: Known) -> Look:
-    """One look; a connection that a restart of the server cut is made again."""
+def _again(server, ask):
+    """The answer of ``ask()``; a connection that a restart of the server cut is made again."""
     try:
-        return client.look(server, known)
+        return ask()
     except StatementError as e:
         if not server.lost(e):
             raise
         server.reconnect()
-        return client.look(server, known)
+        return ask()

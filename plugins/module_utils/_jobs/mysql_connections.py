@@ -11,6 +11,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter import mysql as adapter
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.mysql_catalog import last_writes
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.mysql_settings import read_replication
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.connections import DatabaseClient, check_connections
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.mysql_server import open_server, server_dict
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan import mysql_connections as plan
@@ -35,6 +37,13 @@ def _login_warnings(server, seen: Look) -> list[str]:
     return plan.tls_warnings(server.tls) + plan.login_warnings(adapter.login_report(server), seen, read_only=server.facts.read_only, is_replica=is_replica)
 
 
+def _refusals(server) -> list[str]:
+    # RDS says of an instance of its own whether it is a replica; of another server nobody does.
+    if server.instance is None or server.instance.replica_of:
+        return []
+    return plan.inbound_refusals(read_replication(server))
+
+
 CLIENT = DatabaseClient(
     open_server=open_server,
     look=_look,
@@ -44,6 +53,8 @@ CLIENT = DatabaseClient(
     login_warnings=_login_warnings,
     reader_warnings=plan.reader_warnings,
     server_dict=server_dict,
+    refusals=_refusals,
+    writes=last_writes,
 )
 
 

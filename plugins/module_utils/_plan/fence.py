@@ -50,11 +50,15 @@ def plan_fence(topology: Topology, fresh_fence_id: str, now: str, quarantine: st
     if primary.cut_over:
         raise RefusedError(f"{topology.name} is served by its encrypted instance already: there is nothing to fence.")
     sources = [member for member in topology.members if member.source is not None]
-    entering = _entering(sources, quarantine)
-    begun = [member for member in sources if member in entering or quarantine_begun(member.source)]
+    remarks: tuple[str, ...] = ()
     sealed = topology.fenced and all(m.fenced_by_name for m in topology.members)
+    entering = _entering(sources, quarantine)
+    if entering and sealed and primary.target is not None:
+        # It takes a restart, after which nobody can tell whether the source served meanwhile; and what came before it is written already.
+        entering, remarks = [], (f"{quarantine} comes too late: {primary.target_identifier} is made. Roll back to fence anew, with it.",)
+    begun = [member for member in sources if member in entering or quarantine_begun(member.source)]
     if sealed and not begun:
-        return Plan()
+        return Plan(remarks=remarks)
     for member in topology.members:
         problem = identifier_problem(member.old_name)
         if problem:
@@ -70,7 +74,7 @@ def plan_fence(topology: Topology, fresh_fence_id: str, now: str, quarantine: st
         complete |= quarantine_tags_when_complete(primary, quarantine)
     if complete:
         seal.append(_note(primary, complete, f"fence {fence_id}"))
-    return Plan(stages(marks, shut, renames, restart, seal))
+    return Plan(stages(marks, shut, renames, restart, seal), remarks)
 
 
 def _entering(sources: list[Member], quarantine: str | None) -> list[Member]:

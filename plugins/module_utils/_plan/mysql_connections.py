@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.configuration import inbound
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.connections import (
     APPLIER,
     OWN,
@@ -71,6 +72,23 @@ def tls_warnings(tls: str) -> list[str]:
     }.get(tls, [])
 
 
+def inbound_refusals(links: list[dict] | None) -> list[str]:
+    """Why an instance must not be fenced that RDS does not know as a replica, and that replicates from somebody all the same.
+
+    What it applies after the snapshot would be missing in the target, and the fence does not keep it out; the restored copy has the link, too.
+
+    :param links: the replica status; None if nobody tells.
+    """
+    there = inbound(links or [])
+    if there is None:
+        return []
+    return [
+        f"It replicates from another server: {there}. The fence does not keep that out, and the restored copy would carry the link. Stop it "
+        "(CALL mysql.rds_stop_replication), note its position, take it off (CALL mysql.rds_reset_external_source on MySQL 8.4 and later, "
+        "rds_reset_external_master elsewhere), and set it up again on the encrypted instance."
+    ]
+
+
 def login_warnings(report: dict, look: Look, *, read_only: bool, is_replica: bool) -> list[str]:
     """What a person should know before the server is snapshotted or replaced.
 
@@ -84,7 +102,13 @@ def login_warnings(report: dict, look: Look, *, read_only: bool, is_replica: boo
     if look.prepared:
         warnings.append(f"{len(look.prepared)} prepared transaction(s) (XA) wait for a decision; they survive every kill and every copy.")
     if report["event_scheduler"] == "ON" and report["enabled_events"]:
-        warnings.append(f"The event scheduler is on and {report['enabled_events']} event(s) are enabled: they write on a copy as well.")
+        names = report["enabled_events"]
+        listed = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+        warnings.append(
+            f"The event scheduler is on and {len(names)} event(s) are enabled ({listed}): they run on the encrypted copy from its restore on, and go "
+            "on running on the original. If one of them writes, or does something outside of the database, set event_scheduler to OFF in the "
+            "parameter group before the run (it takes effect at once, on the copy too), and to ON after the cutover."
+        )
     if is_replica and not read_only:
         warnings.append("This replica accepts writes (read_only=0): it may hold accounts, schemas or rows that its source does not have.")
     return warnings + [f"Could not look at {what}." for what in look.blind]

@@ -11,42 +11,73 @@ from __future__ import annotations
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import WaitTimeoutError
 
 LOOKS = 3
+# Seconds between two looks for somebody who was seen only by what he wrote.
+HUNTING = 0.05
 
 
-def drain(look, kill, in_words, clock, progress, *, settle_time: float, wait_timeout: float):
+def drain(look, kill, in_words, clock, progress, *, settle_time: float, wait_timeout: float, writes=None):
     """The last of several quiet looks in a row, ``settle_time`` seconds from the first to the last; pools reconnect, one look proves nothing.
 
     :param look: ``() -> Look``.
     :param kill: called with each client session that was seen, tells whether it was there to be ended; or None.
     :param in_words: ``Look -> text``.
+    :param writes: ``() -> {table: anything that changes with a write}``, or None. Who connects, writes and leaves between two looks is never
+        seen connected; a table that changed while nobody was there means that the server is not quiet.
     :return: ``(look, killed sessions)``.
-    :raises WaitTimeoutError: naming who is still connected.
+    :raises WaitTimeoutError: naming who is still connected, or what was written to.
     """
     interval = max(0.2, settle_time / (LOOKS - 1))
     start = clock.monotonic()
-    quiet_since, quiet_looks, killed, told = None, 0, [], None
+    quiet_since, quiet_looks, killed, told, before = None, 0, [], None, {}
+    hunting_until, caught, trouble = start, "", ""
     while True:
         seen = look()
         now = clock.monotonic()
         words = in_words(seen)
-        if words != told:
+        if words != told and (now >= hunting_until or not seen.quiet):
             progress(words)
             told = words
         if seen.quiet:
-            quiet_since = now if quiet_since is None else quiet_since
+            if quiet_since is None:
+                quiet_since, before = now, writes() if writes else {}
             quiet_looks += 1
-            if quiet_looks >= LOOKS and now - quiet_since >= settle_time:
+            if quiet_looks < LOOKS or now - quiet_since < settle_time:
+                clock.sleep(HUNTING if now < hunting_until else interval)
+                continue
+            written = _changed(before, writes()) if writes else []
+            if not written:
                 return seen, killed
+            trouble = _somebody_wrote(written)
+            progress(trouble)
+            hunting_until = now + settle_time
         else:
-            quiet_since, quiet_looks = None, 0
-            if now - start >= wait_timeout:
-                raise WaitTimeoutError(
-                    f"After {int(now - start)} seconds the server still has {words}.",
-                    next_step="stop the applications named above (kill: true ends their sessions, but pools come back), "
-                    "end prepared transactions (XA COMMIT or XA ROLLBACK; COMMIT PREPARED or ROLLBACK PREPARED), then run again.",
-                )
-            if kill is not None:
-                for session in seen.clients:
-                    if kill(session):
-                        killed.append(session)
-        clock.sleep(interval if seen.quiet or kill is None or not seen.clients else min(interval, 1.0))
+            trouble = f"the server still has {words}"
+            caught = words
+        quiet_since, quiet_looks = None, 0
+        if now - start >= wait_timeout:
+            if trouble.startswith("somebody") and caught:
+                trouble += f" (seen before: {caught})"
+            raise WaitTimeoutError(
+                f"After {int(now - start)} seconds {trouble}.",
+                done=f"{len(killed)} session(s) were ended, and came back." if killed else None,
+                next_step="stop the applications named above (kill: true ends their sessions, but pools come back; a quarantine security group "
+                "keeps them out), end prepared transactions (XA COMMIT or XA ROLLBACK; COMMIT PREPARED or ROLLBACK PREPARED), then run again.",
+            )
+        if kill is not None:
+            for session in seen.clients:
+                if kill(session):
+                    killed.append(session)
+        clock.sleep(HUNTING if now < hunting_until else interval if kill is None or not seen.clients else min(interval, 1.0))
+
+
+def _changed(before: dict, after: dict) -> list[str]:
+    """Names of tables that were made, written to or dropped in between."""
+    return sorted(name for name in set(before) | set(after) if before.get(name) != after.get(name))
+
+
+def _somebody_wrote(tables: list[str], at_most: int = 5) -> str:
+    more = f" and {len(tables) - at_most} more tables" if len(tables) > at_most else ""
+    return (
+        f"somebody wrote to {', '.join(tables[:at_most])}{more} between two looks, and was not connected at either of them: "
+        "a client that comes and goes, or an event of the database's scheduler"
+    )

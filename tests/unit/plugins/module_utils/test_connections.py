@@ -83,12 +83,12 @@ def test_rights_are_read_from_the_grants_of_the_session():
 
 
 def test_warnings_at_login():
-    report = dict(foreign_engines=[{"s": "old", "e": "MyISAM", "n": 2}], event_scheduler="ON", enabled_events=3)
+    report = dict(foreign_engines=[{"s": "old", "e": "MyISAM", "n": 2}], event_scheduler="ON", enabled_events=["a.x", "a.y", "b.z"])
     look = Look(prepared=("x",), blind=("open InnoDB transactions",))
     words = " ".join(login_warnings(report, look, read_only=False, is_replica=True))
     for expected in ("MyISAM", "prepared transaction", "3 event(s)", "read_only=0", "Could not look at open InnoDB"):
         assert expected in words
-    quiet = dict(foreign_engines=[], event_scheduler="ON", enabled_events=0)
+    quiet = dict(foreign_engines=[], event_scheduler="ON", enabled_events=[])
     assert login_warnings(quiet, Look(), read_only=True, is_replica=True) == []
 
 
@@ -142,6 +142,32 @@ def test_killed_sessions_are_returned_and_those_already_gone_are_not():
 
     seen, killed = wait([sort_sessions([row(6, "app"), row(7, "app")], 5), Look()], kill=kill)
     assert seen.quiet and [session.id for session in killed] == [6]
+
+
+def test_who_writes_between_two_looks_keeps_the_server_from_being_quiet():
+    """A client that connects, writes and leaves is never seen; the table tells. Then it is looked for so often that it is seen and ended."""
+    clock, lines = FakeClock(), []
+    late = [Look()] * 3 + [Look()] * 50 + [BUSY, Look()]
+    answers = iter(late)
+    seen, killed = drain(
+        lambda: next(answers, Look()),
+        lambda session: True,
+        in_words,
+        clock,
+        lines.append,
+        settle_time=10,
+        wait_timeout=300,
+        writes=lambda: {"shop.orders": 1 if clock.now < 8 else 2, "shop.items": 1},
+    )
+    assert seen.quiet and [session.user for session in killed] == ["app"]
+    assert any("somebody wrote to shop.orders between two looks" in line for line in lines)
+    assert clock.now >= 10 + 50 * 0.05 + 10, "and it must have been quiet again since"
+
+
+def test_who_always_writes_and_is_never_seen_is_named_by_what_he_writes_to():
+    clock = FakeClock()
+    with pytest.raises(WaitTimeoutError, match="After 3.. seconds somebody wrote to shop.orders"):
+        drain(Look, None, in_words, clock, lambda line: None, settle_time=10, wait_timeout=300, writes=lambda: {"shop.orders": clock.now})
 
 
 def test_a_refused_kill_is_not_swallowed():

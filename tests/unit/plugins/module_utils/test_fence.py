@@ -152,6 +152,12 @@ def test_a_complete_fence_can_be_shut_later_and_is_restarted_for_it():
     assert MARK + "fenced" not in made.steps[-1].parameters["Tags"], "the time of the fence stays what it was"
 
 
+def test_a_quarantine_comes_too_late_once_the_target_is_made():
+    target = encrypted("new-x", tags=marks("x", "target", "db-X", "f1"))
+    made = shut_in(source("old-x", tags=FENCED), target)
+    assert made.stages == () and "sg-q comes too late" in made.remarks[0]
+
+
 def test_the_groups_of_before_survive_a_name_given_back_by_hand():
     """Renamed back while in quarantine: the fence is a new one, the note of the groups is the only one there is."""
     made = shut_in(source("x", **quarantined("x")))
