@@ -16,8 +16,10 @@ import pytest
 
 from account_torture import ACCOUNTS, DAMAGE, SHORT, grant_tables, secrets_of
 
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter import mysql_accounts
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.mysql import Server
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import EncryptionError
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan import account_sql
 from ansible_collections.dbre.rds_encryption.plugins.modules import mysql_user_sync
 
 EXCLUDED = ["root", "master", "operator"]
@@ -96,31 +98,41 @@ class Stopped(Exception):
 
 
 def dying_after(statements: int):
-    """A ``Server.execute`` that works for so many statements that write."""
-    execute = Server.execute
-    done = []
+    """A session that carries out so many statements and is then cut off, with the rest of its packet never sent."""
+    send_many = Server.send_many
+    left = [statements]
 
-    def dying(self, sql, *more):
-        if sql.startswith(("CREATE ", "ALTER ", "GRANT ", "REVOKE ", "SET DEFAULT ")):
-            if len(done) == statements:
-                raise Stopped
-            done.append(sql)
-        return execute(self, sql, *more)
+    def dying(self, texts, *more):
+        if len(texts) <= left[0]:
+            left[0] -= len(texts)
+            return send_many(self, texts, *more)
+        if left[0]:
+            send_many(self, texts[: left[0]], *more)
+        self._connection._force_close()
+        raise Stopped
 
     return dying
 
 
-def test_interrupted_after_any_statement_the_next_run_finishes(pair, call, monkeypatch):
+@pytest.mark.parametrize("at_once", [1, 200])
+def test_interrupted_after_any_statement_the_next_run_finishes(pair, call, monkeypatch, at_once):
+    monkeypatch.setattr(account_sql, "LISTED_AT_ONCE", at_once)
     pair.source.run(*SHORT[pair.family])
-    total = len(call(mysql_user_sync, options(pair), check=True)["statements"])
-    assert total > 12
+    planned = [statement for statement in call(mysql_user_sync, options(pair), check=True)["statements"]]
+    assert len(planned) > 12
     wanted = grant_tables(pair.source)
     base = "user" if pair.family == "mysql" else "global_priv"
-    for stop_after in range(total):
-        with monkeypatch.context() as patched:
-            patched.setattr(Server, "execute", dying_after(stop_after))
-            with pytest.raises(Stopped):
+    stops = 0
+    for stop_after in range(len(planned)):
+        try:
+            with monkeypatch.context() as patched:
+                patched.setattr(Server, "send_many", dying_after(stop_after))
                 call(mysql_user_sync, options(pair))
+        except Stopped:
+            stops += 1
+        else:
+            assert at_once > 1 and stops >= len(planned) // 2  # lists are fewer than statements
+            break
         # No account that was begun is open: who is not locked is complete.
         reached = grant_tables(pair.target)
         for line in reached[base]:
@@ -132,6 +144,18 @@ def test_interrupted_after_any_statement_the_next_run_finishes(pair, call, monke
         assert done["problems"] == []
         assert grant_tables(pair.target) == wanted, f"stopped after {stop_after} statements"
         pair.target.forget_accounts()
+
+
+def test_two_runs_do_not_write_accounts_at_the_same_time(pair, call, monkeypatch):
+    monkeypatch.setattr(mysql_accounts, "_SECONDS_FOR_LOCK", 0)
+    pair.source.run("CREATE USER app@'%' IDENTIFIED BY 'Secret-1'")
+    arguments = pair.target.login()
+    with pair.target.connect("operator") as other, other.cursor() as cursor:
+        cursor.execute(f"SELECT GET_LOCK('{mysql_accounts._LOCK}', 0)")
+        with pytest.raises(EncryptionError, match=f"session {other.thread_id()} of another"):
+            call(mysql_user_sync, dict(options(pair), target=arguments))
+        assert call(mysql_user_sync, options(pair), check=True)["counts"]["create"] == 1  # looking is always possible
+    assert call(mysql_user_sync, options(pair))["counts"]["create"] == 1
 
 
 def test_only_what_was_asked_and_never_the_guarded(pair, call):

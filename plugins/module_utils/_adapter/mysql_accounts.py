@@ -4,17 +4,19 @@
 
 # PRIVATE to this collection: names and behaviour may change in any release.
 
-"""Read the grant tables of a server, in a number of round trips that does not grow with the number of accounts."""
+"""Read the grant tables of a server, in a number of round trips that does not grow with the number of accounts; write many at a time."""
 
 from __future__ import annotations
 
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.mysql import Server
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.accounts import privilege_of_column
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import EncryptionError, StatementError
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.accounts import Key, privilege_of_column
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import EncryptionError, RefusedError, StatementError
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.sql_text import account_name, literal
 
 _NO_PROCEDURE = 1305
 _AT_ONCE = 500
+_LOCK = "dbre.rds_encryption.mysql_user_sync"
+_SECONDS_FOR_LOCK = 60
 
 # Server settings that change what an account means; compared before accounts are.
 PRECONDITIONS = (
@@ -32,6 +34,48 @@ PRECONDITIONS = (
     "validate_password.policy",
     "validate_password_policy",
 )
+
+
+class AccountWriter(Server):
+    """A session that carries out many statements in one round trip, and that no other session writes accounts beside.
+
+    The lock belongs to the very session that writes: when a run dies, its server may still be busy with what it was sent last, and the
+    lock is free only after that.
+    """
+
+    @classmethod
+    def in_place_of(cls, server: Server) -> "AccountWriter":
+        """The same login in a new session, connected; the given one is closed.
+
+        :raises RefusedError: if another session is writing accounts and does not end.
+        """
+        # Only here, where every statement is our own, does the server accept more than one at a time.
+        writer = server.successor(cls, several_statements=True)
+        server.close()
+        writer.connect()
+        if not writer.rows(f"SELECT GET_LOCK('{_LOCK}', {_SECONDS_FOR_LOCK}) AS got")[0]["got"]:
+            holder = writer.rows(f"SELECT IS_USED_LOCK('{_LOCK}') AS id")[0]["id"]
+            writer.close()
+            raise RefusedError(
+                f"{server.label}: session {holder} of another mysql_user_sync is writing accounts there.",
+                done="Nothing was changed.",
+                next_step="let the other run finish (or end its session), then run again.",
+            )
+        return writer
+
+    def send(self, statements: list, oracle_mode: bool) -> tuple[int, StatementError | None]:
+        """All statements in one round trip, in order, up to the first that the server refuses: how many were done, and the refusal."""
+        secrets = tuple(secret for statement in statements for secret in statement.secrets)
+        return self.send_many([statement.text for statement in statements], secrets, oracle_mode)
+
+    def existing(self, keys: list[Key]) -> set[Key]:
+        """Those of the accounts that exist now."""
+        if self.facts.can("account_json"):
+            rows = self.rows("SELECT User, Host, JSON_VALUE(Priv, '$.is_role') AS is_role FROM mysql.global_priv")
+        else:
+            rows = self.rows("SELECT User, Host, NULL AS is_role FROM mysql.user")
+        found = {(row["user"] or "", row["host"] or "", bool(int(row["is_role"] or 0))) for row in rows}
+        return found.intersection(keys)
 
 
 def read_account_tables(server: Server) -> dict[str, list[dict]]:

@@ -8,10 +8,12 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.mysql import Server
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.mysql_accounts import (
+    AccountWriter,
     read_account_tables,
     read_configuration,
     read_objects,
@@ -22,7 +24,7 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.database
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.mysql_server import open_server, server_dict
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.accounts import accounts_from, display_name
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import EncryptionError, RefusedError, StatementError
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.account_sql import UNLOCK
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.account_sql import UNLOCK, list_together
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.accounts import (
     EQUAL,
     Rules,
@@ -38,7 +40,7 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.accounts
     remarks,
 )
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.configuration import plan_configuration
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._run.account_sync import carry_out
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._run.account_sync import Sender, carry_out
 
 _CANNOT_CONNECT = (2002, 2003, 2005)
 
@@ -55,19 +57,22 @@ class _Side:
 def sync(context) -> dict:
     """The target's accounts and settings equal the source's, or each one that does not is named with its reason."""
     params = context.params
-    with open_server(context, params["source"], "source") as source_server:
+    with ExitStack() as opened:
+        source_server = opened.enter_context(open_server(context, params["source"], "source"))
         target_server, predicted = _open_target(context)
-        with target_server:
-            if source_server.facts.family != target_server.facts.family:
-                raise RefusedError(
-                    f"{source_server.label} is {source_server.facts.family}, {target_server.label} is {target_server.facts.family}: "
-                    "accounts of one family mean nothing to the other."
-                )
-            baseline = None
-            if params["baseline"]:
-                with open_server(context, params["baseline"], "baseline") as baseline_server:
-                    baseline = accounts_from(read_account_tables(baseline_server), baseline_server.facts)
-            return _Sync(context, _read(source_server), _read(target_server), baseline, predicted).run()
+        opened.enter_context(target_server)
+        if source_server.facts.family != target_server.facts.family:
+            raise RefusedError(
+                f"{source_server.label} is {source_server.facts.family}, {target_server.label} is {target_server.facts.family}: "
+                "accounts of one family mean nothing to the other."
+            )
+        baseline = None
+        if params["baseline"]:
+            with open_server(context, params["baseline"], "baseline") as baseline_server:
+                baseline = accounts_from(read_account_tables(baseline_server), baseline_server.facts)
+        if not context.check_mode:
+            target_server = opened.enter_context(AccountWriter.in_place_of(target_server))
+        return _Sync(context, _read(source_server), _read(target_server), baseline, predicted).run()
 
 
 def _open_target(context) -> tuple[Server, bool]:
@@ -151,13 +156,13 @@ class _Sync:
         label = server.label
         self.context.progress(f"{label}: {len(statements)} account statements")
 
-        def execute(sql, oracle_mode):
-            server.execute(sql.text, sql.secrets, oracle_mode)
-
         def is_read_only():
             return str(server.rows("SELECT @@global.read_only AS v")[0]["v"]).upper() not in ("0", "OFF")
 
-        outcomes = carry_out(statements, execute, is_read_only, UNLOCK, lambda line: self.context.progress(f"{label}: {line}"))
+        sender = Sender(
+            send=server.send, existing=server.existing, is_read_only=is_read_only, list_together=list_together, unlock_phase=UNLOCK
+        )
+        outcomes = carry_out(statements, sender, lambda line: self.context.progress(f"{label}: {line}"))
         self.problems += [
             dict(account=display_name(o.statement.key), problem=o.problem, statement=o.statement.sql.masked) for o in outcomes if o.problem
         ]

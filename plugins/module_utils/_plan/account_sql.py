@@ -19,8 +19,10 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.account
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.mysql_server import MARIADB, ServerFacts
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.sql_text import Secret, Sql, account_name, joined, literal, name, sql
 
-# Phases, carried out over all accounts one after the other, since role graphs and proxies refer to other accounts.
+# Phases, carried out over all accounts one after the other, since role graphs and proxies refer to other accounts. Within a phase the order
+# of accounts does not matter, and no statement that can be listed comes after one of the same account that cannot.
 IDENTITY, REVOKE, GRANT, MEMBERSHIP, RESTRICT, EXPIRE, UNLOCK, DROP = range(8)
+LISTED_AT_ONCE = 200
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class Statement:
     :param required: without it nothing else of the account can be done (its creation).
     :param oracle_mode: needs ``sql_mode`` ORACLE (MariaDB packages).
     :param singles: the same, privilege by privilege, for a server that refuses the whole because of one of them.
+    :param listed: ``(head, account, tail)`` of a statement that may name several accounts: ``GRANT SELECT ON `d`.* TO a, b, c``.
     """
 
     phase: int
@@ -40,11 +43,43 @@ class Statement:
     required: bool = False
     oracle_mode: bool = False
     singles: tuple[Sql, ...] = ()
+    listed: tuple[Sql, Sql, Sql] | None = None
+
+    @property
+    def creates(self) -> bool:
+        """Whether it makes the account; carrying it out twice fails."""
+        return self.required
 
 
 def drop_statement(key: Key) -> Statement:
     """The account is gone."""
     return Statement(DROP, key, sql("DROP ROLE " if key[2] else "DROP USER ", account_name(*key)))
+
+
+def list_together(statements: list[Statement]) -> list[tuple[Sql, tuple[Statement, ...]]]:
+    """What is sent for the statements of one phase: those that differ in the account alone as one that lists the accounts.
+
+    A server pays for each statement with a commit, and MariaDB with a sort of all accounts besides: ten thousand statements take minutes
+    where fifty take seconds. Lists are limited, since nobody can log in while a server works on one.
+    """
+    lists: dict = {}
+    for number, statement in enumerate(statements):
+        head, unused, tail = statement.listed or (None, None, None)
+        alike = (head, tail, statement.oracle_mode) if statement.listed else number
+        lists.setdefault(alike, []).append(statement)
+    return [
+        (_one_for_all(members), tuple(members))
+        for alike in lists.values()
+        for start in range(0, len(alike), LISTED_AT_ONCE)
+        for members in (alike[start : start + LISTED_AT_ONCE],)
+    ]
+
+
+def _one_for_all(members: list[Statement]) -> Sql:
+    if len(members) == 1:
+        return members[0].sql
+    head, unused, tail = members[0].listed
+    return sql(head, joined([statement.listed[1] for statement in members], ", "), tail)
 
 
 def statements_for(wanted: Account, actual: Account | None, facts: ServerFacts) -> list[Statement]:
@@ -77,6 +112,11 @@ class _Writer:
     def add(self, phase, *pieces, **more):
         self.statements.append(Statement(phase, self.wanted.key, sql(*pieces), **more))
 
+    def add_listed(self, phase, head, account, tail="", **more):
+        """A statement that may be sent for several accounts at once."""
+        parts = (sql(head), sql(account), sql(tail))
+        self.add(phase, *parts, listed=parts, **more)
+
     # -- who the account is ------------------------------------------------------------------------------------------------------------
 
     def create(self):
@@ -96,10 +136,8 @@ class _Writer:
         auth = wanted.auth
         if wanted.auth_old:
             auth = ((auth[0][0], wanted.auth_old), *auth[1:])
-        self.add(
-            IDENTITY, "CREATE USER ", self.who, self._identified(auth), self._tls(), self._limits(always=False), *self._policy(None),
-            " ACCOUNT LOCK", *self._attribute({}), required=True,
-        )  # fmt: skip
+        options = sql(self._tls(), self._limits(always=False), *self._policy(None), " ACCOUNT LOCK", *self._attribute({}))
+        self.add_listed(IDENTITY, "CREATE USER ", sql(self.who, self._identified(auth)), options, required=True)
         self.locked = True
         self.had = Account(
             *wanted.key,
@@ -272,23 +310,25 @@ class _Writer:
             singles = [sql(verb, word, " ON ", place, to, self.who) for word in words]
             if option:
                 singles.append(sql("GRANT USAGE ON ", place, to, self.who, tail))
-        text = sql(verb, ", ".join(words) or "USAGE", " ON ", place, to, self.who, tail)
-        oracle = level in ("package", "package body")
-        self.add(phase, text, narrows=not grant, oracle_mode=oracle, singles=tuple(singles))
+        head = sql(verb, ", ".join(words) or "USAGE", " ON ", place, to)
+        more = dict(oracle_mode=level in ("package", "package body"), singles=tuple(singles))
+        if grant:
+            self.add_listed(phase, head, self.who, tail, **more)
+        else:
+            self.add(phase, head, self.who, narrows=True, **more)
 
     def _dynamic_option(self, phase, names):
-        text = sql("GRANT ", ", ".join(names), " ON *.* TO ", self.who, " WITH GRANT OPTION")
         singles = [sql("GRANT ", each, " ON *.* TO ", self.who, " WITH GRANT OPTION") for each in names] if len(names) > 1 else []
-        self.add(phase, text, singles=tuple(singles))
+        self.add_listed(phase, sql("GRANT ", ", ".join(names), " ON *.* TO "), self.who, " WITH GRANT OPTION", singles=tuple(singles))
 
     def membership(self):
         wanted, had = self.wanted, self.had
         self._roles()
         for user, host, _option in sorted(had.proxies - wanted.proxies):
-            self.add(MEMBERSHIP, "REVOKE PROXY ON ", account_name(user, host), " FROM ", self.who, narrows=True)
+            self.add(REVOKE, "REVOKE PROXY ON ", account_name(user, host), " FROM ", self.who, narrows=True)
         for user, host, option in sorted(wanted.proxies - had.proxies):
             tail = " WITH GRANT OPTION" if option else ""
-            self.add(MEMBERSHIP, "GRANT PROXY ON ", account_name(user, host), " TO ", self.who, tail)
+            self.add_listed(MEMBERSHIP, sql("GRANT PROXY ON ", account_name(user, host), " TO "), self.who, tail)
         brings_option = any(option for user, host, option in wanted.proxies - had.proxies)
         if brings_option and not self.mariadb and ("global", "", "", "", GRANT_OPTION) not in wanted.grants:
             # On MySQL a proxy grant with the option also sets the account's global GRANT OPTION.
@@ -299,15 +339,16 @@ class _Writer:
         for user, host, admin in sorted(had - wanted):
             role = self._role(user, host)
             if admin and (user, host, False) in wanted and self.facts.can("revoke_admin_option"):
-                self.add(MEMBERSHIP, "REVOKE ADMIN OPTION FOR ", role, " FROM ", self.who, narrows=True)
+                self.add(REVOKE, "REVOKE ADMIN OPTION FOR ", role, " FROM ", self.who, narrows=True)
                 had = had | {(user, host, False)}
             elif not admin and (user, host, True) in wanted:
                 continue  # granting it again with the option is enough
             else:
-                self.add(MEMBERSHIP, "REVOKE ", role, " FROM ", self.who, narrows=True)
+                self.add(REVOKE, "REVOKE ", role, " FROM ", self.who, narrows=True)
                 self.default_roles.discard((user, host))
         for user, host, admin in sorted(wanted - had):
-            self.add(MEMBERSHIP, "GRANT ", self._role(user, host), " TO ", self.who, " WITH ADMIN OPTION" if admin else "")
+            tail = " WITH ADMIN OPTION" if admin else ""
+            self.add_listed(MEMBERSHIP, sql("GRANT ", self._role(user, host), " TO "), self.who, tail)
 
     def _role(self, user, host) -> str:
         return account_name(user, host, is_role=self.mariadb)
@@ -332,9 +373,9 @@ class _Writer:
         if self.wanted.is_role:
             return
         if self.wanted.expired and not self.expired:
-            self.add(EXPIRE, "ALTER USER ", self.who, " PASSWORD EXPIRE", narrows=True)
+            self.add_listed(EXPIRE, "ALTER USER ", self.who, " PASSWORD EXPIRE", narrows=True)
         if self.locked and not self.wanted.locked:
-            self.add(UNLOCK, "ALTER USER ", self.who, " ACCOUNT UNLOCK")
+            self.add_listed(UNLOCK, "ALTER USER ", self.who, " ACCOUNT UNLOCK")
 
 
 def merge_patch(had, wanted):

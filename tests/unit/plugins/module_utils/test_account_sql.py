@@ -15,8 +15,8 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.account
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import EncryptionError, StatementError
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.mysql_server import facts_from
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.sql_text import Secret, account_name, literal, name, sql
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.account_sql import UNLOCK, merge_patch, statements_for
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._run.account_sync import carry_out
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.account_sql import UNLOCK, list_together, merge_patch, statements_for
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._run.account_sync import Sender, carry_out
 
 MYSQL = facts_from("9.7.4", "")
 MYSQL57 = facts_from("5.7.44", "")
@@ -189,22 +189,37 @@ def test_nothing_to_do_is_nothing(facts):
 
 
 class FakeServer:
-    """Keeps the statements that it accepted; refuses those that contain a word."""
+    """Keeps the statements that it accepted; refuses those that contain a word. A list is carried out wholly or, as MariaDB does, in part."""
 
-    def __init__(self, **refused):
+    def __init__(self, atomic=True, **refused):
         self.accepted = []
         self.refused = refused
         self.read_only = False
+        self.atomic = atomic
+        self.made = set()
+        self.packets = 0
 
-    def execute(self, statement, oracle_mode):
-        for word, code in self.refused.items():
-            if word in statement.text:
-                raise StatementError(f"refused {word}", code)
-        self.accepted.append(statement.text)
+    def send(self, statements, oracle_mode):
+        self.packets += 1
+        for done, statement in enumerate(statements):
+            for word, code in self.refused.items():
+                if word in statement.text:
+                    if statement.text.startswith("CREATE") and not self.atomic:
+                        self.made |= {key for key in (("a", "%", False), ("b", "%", False)) if f"`{key[0]}`@" in statement.text and key[0] != word}
+                    return done, StatementError(f"refused {word}", code)
+            self.accepted.append(statement.text)
+        return len(statements), None
 
     def apply(self, *plans):
         statements = sorted((statement for plan in plans for statement in plan), key=lambda statement: statement.phase)
-        return carry_out(statements, self.execute, lambda: self.read_only, UNLOCK)
+        sender = Sender(
+            send=self.send,
+            existing=lambda keys: self.made.intersection(keys),
+            is_read_only=lambda: self.read_only,
+            list_together=list_together,
+            unlock_phase=UNLOCK,
+        )
+        return carry_out(statements, sender)
 
 
 def test_one_refused_privilege_does_not_take_the_others_with_it():
@@ -241,3 +256,38 @@ def test_what_no_other_statement_could_survive_ends_the_run_in_words(code, read_
 def test_error_1290_for_another_reason_is_one_accounts_problem():
     outcomes = FakeServer(CREATE=1290).apply(statements_for(APP, None, MYSQL))
     assert outcomes[0].problem
+
+
+def test_accounts_that_need_the_same_statement_share_it():
+    plans = [statements_for(replace(grants(("schema", "d", "", "", "SELECT")), user=user), None, MYSQL) for user in ("a", "b", "c")]
+    server = FakeServer()
+    outcomes = server.apply(*plans)
+    made = "IDENTIFIED WITH 'caching_sha2_password' AS 0xAB"
+    assert server.accepted == [
+        f"CREATE USER `a`@`%` {made}, `b`@`%` {made}, `c`@`%` {made} ACCOUNT LOCK",
+        "GRANT SELECT ON `d`.* TO `a`@`%`, `b`@`%`, `c`@`%`",
+        "ALTER USER `a`@`%`, `b`@`%`, `c`@`%` ACCOUNT UNLOCK",
+    ]
+    assert len(outcomes) == 9 and all(outcome.done and not outcome.problem for outcome in outcomes)
+    assert server.packets == 3  # a round trip for each phase
+
+
+def test_lists_and_packets_are_limited():
+    plans = [statements_for(replace(APP, user=f"u{number}", tls=("ANY", "", "", "") if number % 2 else APP.tls), None, MYSQL) for number in range(900)]
+    server = FakeServer()
+    server.apply(*plans)
+    creations = [text for text in server.accepted if text.startswith("CREATE")]
+    assert len(creations) == 6 and max(text.count("IDENTIFIED") for text in creations) == 200
+    assert sum("REQUIRE SSL" in text for text in creations) == 3
+
+
+@pytest.mark.parametrize("atomic", [True, False])
+def test_one_account_that_cannot_be_made_does_not_take_its_list_with_it(atomic):
+    plans = [statements_for(replace(grants(("schema", "d", "", "", "SELECT")), user=user), None, MYSQL) for user in ("a", "b", "bad")]
+    server = FakeServer(atomic=atomic, bad=1524)
+    outcomes = server.apply(*plans)
+    problems = {outcome.statement.key[0] for outcome in outcomes if outcome.problem}
+    assert problems == {"bad"} and sum(outcome.done for outcome in outcomes) == 6
+    made_alone = [text for text in server.accepted if text.startswith("CREATE")]
+    assert len(made_alone) == (2 if atomic else 0)  # those that MariaDB made before it refused are not made again
+    assert server.accepted[-1] == "ALTER USER `a`@`%`, `b`@`%` ACCOUNT UNLOCK"
