@@ -1,7 +1,7 @@
 # Copyright (c) the dbre.rds_encryption contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What database servers themselves say: data, accounts, settings, replication."""
+"""What is true from outside: what may differ between instances, and what database servers themselves say."""
 
 from __future__ import annotations
 
@@ -16,6 +16,34 @@ import pymysql
 # The writer of the tests goes on writing here.
 LIVE = ("lab_writes", "arrivals")
 SYSTEM = ("mysql", "sys", "information_schema", "performance_schema")
+
+# What may differ between an instance and the encrypted one that took its name, and why. Written down here once more, so that the product's
+# own table of attributes is no judge of itself.
+BY_NATURE = {
+    "DbiResourceId": "another instance",
+    "EnhancedMonitoringResourceArn": "names the resource id",
+    "InstanceCreateTime": "made anew",
+    "LatestRestorableTime": "moves by itself",
+    "StorageEncrypted": "what this is about",
+    "StorageEncryptionType": "what this is about",
+    "KmsKeyId": "what this is about",
+}
+OF_MULTI_AZ = {"AvailabilityZone": "RDS chooses the zones of a Multi-AZ instance", "SecondaryAvailabilityZone": "as above"}
+# What the way to old- changes on an original: names, and what holds names.
+BY_RENAME = {"DBInstanceIdentifier", "DBInstanceArn", "Endpoint", "TagList", "LatestRestorableTime", "ReadReplicaDBInstanceIdentifiers",
+             "ReadReplicaSourceDBInstanceIdentifier"}
+UNORDERED = ("TagList", "VpcSecurityGroups", "AssociatedRoles", "EnabledCloudwatchLogsExports", "ReadReplicaDBInstanceIdentifiers")
+
+
+def sorted_lists(instance: dict) -> dict:
+    """A description in which the order of lists that have none does not count."""
+    return {member: sorted(value, key=str) if member in UNORDERED else value for member, value in instance.items()}
+
+
+def differences(one: dict, other: dict) -> dict:
+    """Member -> both values, where they differ."""
+    one, other = sorted_lists(one), sorted_lists(other)
+    return {member: (one.get(member), other.get(member)) for member in {*one, *other} if one.get(member) != other.get(member)}
 
 
 class Database:

@@ -11,24 +11,8 @@ import re
 import pytest
 from rds_lab.writer import Writer
 from scenario_lab import FENCE
-from scenario_truth import Database, replicates
+from scenario_truth import BY_NATURE, BY_RENAME, OF_MULTI_AZ, Database, differences, replicates
 
-# What may differ between an instance and the encrypted one that took its name, and why. Written down here once more, so that the product's
-# own table of attributes is no judge of itself.
-BY_NATURE = {
-    "DbiResourceId": "another instance",
-    "EnhancedMonitoringResourceArn": "names the resource id",
-    "InstanceCreateTime": "made anew",
-    "LatestRestorableTime": "moves by itself",
-    "StorageEncrypted": "what this is about",
-    "StorageEncryptionType": "what this is about",
-    "KmsKeyId": "what this is about",
-}
-OF_MULTI_AZ = {"AvailabilityZone": "RDS chooses the zones of a Multi-AZ instance", "SecondaryAvailabilityZone": "as above"}
-# What the way to old- changes on an original: names, and what holds names.
-BY_RENAME = {"DBInstanceIdentifier", "DBInstanceArn", "Endpoint", "TagList", "LatestRestorableTime", "ReadReplicaDBInstanceIdentifiers",
-             "ReadReplicaSourceDBInstanceIdentifier"}
-UNORDERED = ("TagList", "VpcSecurityGroups", "AssociatedRoles", "EnabledCloudwatchLogsExports", "ReadReplicaDBInstanceIdentifiers")
 # Names that pt-show-grants cannot print, or garbles; they are judged by SHOW CREATE USER and SHOW GRANTS alone.
 UNPRINTABLE = {"prod": ("müller|ops",), "mysql": ("müller|ops",)}
 OWN_ACCOUNTS_OF_REPLICAS = {"prod-one-replica2": ["cdc@%", "analyst's tool@10.1.%", "night_batch@%"], "shop-db-replica": ["cdc@%"]}
@@ -100,17 +84,6 @@ def story(fleet, start_lab, databases, tmp_path_factory):
     lab = start_lab(fleet)
     yield Story(lab, tmp_path_factory.mktemp(fleet), databases / "percona" / "pt-show-grants")
     lab.stop()
-
-
-def sorted_lists(instance: dict) -> dict:
-    """A description in which the order of lists that have none does not count."""
-    return {member: sorted(value, key=str) if member in UNORDERED else value for member, value in instance.items()}
-
-
-def differences(one: dict, other: dict) -> dict:
-    """Member -> both values, where they differ."""
-    one, other = sorted_lists(one), sorted_lists(other)
-    return {member: (one.get(member), other.get(member)) for member in {*one, *other} if one.get(member) != other.get(member)}
 
 
 def by_instance(steps) -> dict[str, list]:

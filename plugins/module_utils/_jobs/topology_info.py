@@ -64,6 +64,8 @@ def run(context) -> dict:
         if more:
             verdict = replace(verdict, action="blocked", reason=more[0].text, blockers=tuple(more))
             steps = []
+    if topology.problems and not topology.members and not params["preflight"]:
+        raise RefusedError(topology.problems[0], done="Nothing was changed by this look.")
     action = "encrypt" if verdict.action == "blocked" and not params["preflight"] else verdict.action
     return _result(
         topology,
@@ -215,6 +217,7 @@ def _result(topology: Topology, action: str, reason: str, policy: Policy, **more
             fence_id=topology.fence_id,
             fenced=topology.fenced,
             finished=topology.finished,
+            served=topology.served,
             members=[describe_member(m) for m in topology.members],
             estimate_minutes=estimate_minutes(topology) if action == "encrypt" else {},
             blockers=more.get("blockers", []),

@@ -13,7 +13,7 @@ them may lag behind a rename (AWS: "Renaming a DB instance"), so an instance is 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.names import (
     TAG_CUT_OVER_AT,
@@ -131,6 +131,11 @@ class Topology:
         return bool(self.fence_id) and self.source_tags.get(TAG_FENCED, "").startswith(self.fence_id + " ")
 
     @property
+    def served(self) -> bool:
+        """Whether the target has had the name, so that applications may have written to it: from then on only it may get the name again."""
+        return bool(self.fence_id) and TAG_CUT_OVER_AT in self.source_tags
+
+    @property
     def finished(self) -> bool:
         """Whether nothing is left to do: the run came to its end, which the marks of the primary's target show: they go last of all.
 
@@ -179,6 +184,9 @@ def find_topology(asked: str, listing: Listing, prefixes: Prefixes) -> Topology:
     if holder is None and plain != asked and any(listing.tagged(plain, role) for role in (ROLE_SOURCE, ROLE_REPLICA)):
         # new-NAME is gone once its holder was given the name, old-NAME once it was given back: in an inventory they still mean NAME.
         name, holder = plain, listing.by_name.get(plain)
+    if holder is None:
+        # A replica's name belongs to nobody from the fence to the cutover.
+        holder = next((i for i in listing.tagged(name, ROLE_REPLICA) if is_replica(i)), None)
     if holder:
         if is_replica(holder):
             parent = holder.get("ReadReplicaSourceDBInstanceIdentifier") or holder.get("ReadReplicaSourceDBClusterIdentifier")
@@ -195,7 +203,9 @@ def find_topology(asked: str, listing: Listing, prefixes: Prefixes) -> Topology:
     target, problems = _find_target(name, source, prefixes, listing)
     if problems:
         return Topology(name, prefixes, problems=tuple(problems))
-    return _described(name, prefixes, source=source, target=target, listing=listing)
+    topology = _described(name, prefixes, source=source, target=target, listing=listing)
+    elsewhere = None if topology.finished else _called_otherwise(name, source["DBInstanceIdentifier"], prefixes)
+    return replace(topology, problems=(elsewhere, *topology.problems)) if elsewhere else topology
 
 
 def name_in_tags(instance: dict, prefixes: Prefixes) -> str | None:
@@ -205,6 +215,16 @@ def name_in_tags(instance: dict, prefixes: Prefixes) -> str | None:
     if name is None or tags.get(TAG_SOURCE_RESOURCE_ID) == instance["DbiResourceId"]:
         return name
     return name if instance["DBInstanceIdentifier"] in (name, prefixes.old + name, prefixes.new + name) else None
+
+
+def _called_otherwise(name: str, identifier: str, prefixes: Prefixes) -> str | None:
+    """Why a marked source cannot be worked on under the name that it has: under another prefix it would be taken for unfenced."""
+    if identifier in (name, prefixes.old + name):
+        return None
+    return (
+        f"{identifier} bears the marks of {name}'s source, but is called neither {name} nor {prefixes.old}{name}. If it was fenced with another "
+        f"rds_encryption_old_prefix, run with that one again; if not, rename it to {prefixes.old}{name}."
+    )
 
 
 def _unknown(name: str, listing: Listing, prefixes: Prefixes) -> str:

@@ -131,21 +131,22 @@ class Server:
         operation = _operation(environ, body)
         fault = self.plane.faults.take(service, operation, {}) if service else None
         parameters = _parameters(environ, body)
+        agent = environ.get("HTTP_USER_AGENT", "")
         if fault is not None and fault["kind"] not in ("cut_after", "hold_after"):
             refused = faults.refusal(fault, operation)
             if refused is None:
                 self._hold("hold_before", fault, service, operation)
-                self.plane.calls.add(service, region, operation, parameters, "cut before", 0)
+                self.plane.calls.add(service, region, operation, parameters, "cut before", 0, agent)
                 _cut(environ)
-            self.plane.calls.add(service, region, operation, parameters, f"{refused.code}: {refused.message}", refused.status)
+            self.plane.calls.add(service, region, operation, parameters, f"{refused.code}: {refused.message}", refused.status, agent)
             return _refuse(environ, start_response, refused)
         if service == "backup":
             found = dependents.backup_answer(self.plane, region, environ["REQUEST_METHOD"], environ.get("PATH_INFO", ""), body)
             if found is not None:
-                self.plane.calls.add(service, region, operation, parameters, "ok" if found[0] < 400 else "refused", found[0])
+                self.plane.calls.add(service, region, operation, parameters, "ok" if found[0] < 400 else "refused", found[0], agent)
                 return _respond(start_response, found[0], "application/json", json.dumps(found[1]).encode())
         if service == "kms" and operation == "DescribeKey" and self._unborn_service_key(region, parameters):
-            self.plane.calls.add(service, region, operation, parameters, "NotFoundException", 400)
+            self.plane.calls.add(service, region, operation, parameters, "NotFoundException", 400, agent)
             return _refuse(environ, start_response, RdsError("NotFoundException", f"Alias {parameters['KeyId']} is not found.", 400))
         seen: list = []
 
@@ -161,12 +162,12 @@ class Server:
                 if service == "iam":
                     self.plane.neighbours.notice_roles()
         except Exception as problem:
-            self.plane.calls.add(service, region, operation, parameters, traceback.format_exc(), 500)
+            self.plane.calls.add(service, region, operation, parameters, traceback.format_exc(), 500, agent)
             text = f"moto failed: {type(problem).__name__}: {problem}"
             return _refuse(environ, start_response, RdsError("InternalFailure", text))
         if service:
             status = seen[0] if seen else 0
-            self.plane.calls.add(service, region, operation, parameters, "ok" if status < 400 else "refused", status)
+            self.plane.calls.add(service, region, operation, parameters, "ok" if status < 400 else "refused", status, agent)
         if fault is not None:
             self._hold("hold_after", fault, service, operation)
             _cut(environ)

@@ -81,7 +81,7 @@ BLOCKERS = [
     ("rds_custom", "x", "RDS Custom", [source(AutomationMode="full")], {}),
     ("rds_custom", "x", "RDS Custom", [source(CustomIamInstanceProfile="p")], {}),
     ("blue_green", "x", "blue/green deployment", [source()], dict(around=Surroundings(GOOD_KEY, deployments=frozenset({"x"})))),
-    ("tags", "x", "has 43 tags; RDS allows 50 and a run adds up to 8", [source(tags={f"t{n}": "" for n in range(43)})], {}),
+    ("tags", "x", "has 43 tags; RDS allows 50 and a run adds up to 11", [source(tags={f"t{n}": "" for n in range(43)})], {}),
     ("class", "x", "db.t2.micro cannot be encrypted", [source(DBInstanceClass="db.t2.micro")], {}),
     (
         "class",
