@@ -83,6 +83,10 @@ test: setup ## everything above; goes on after a failure and ends with a summary
 rehearse: setup ## encrypt a fleet of real servers in the lab, twice, under the eyes of a writing application
 	$(RUN) python tools/rehearse.py
 
+.PHONY: crash
+crash: setup ## kill encrypt.yml at every change that it makes, finish the work, and judge: STRATEGY, FLEET, ENGINES, WAYS, POINTS, SAMPLE, JOBS
+	$(RUN) python tools/crash.py
+
 # Pages that are made from the code: each tools/NAME_page.py writes its own, and make lint fails when one is stale.
 .PHONY: docs
 docs: $(READY) ## write the generated pages anew and check the documentation

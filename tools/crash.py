@@ -4,10 +4,10 @@
 
 """Kill encrypt.yml at every change that it makes, before and after the effect, finish the work, and see that all is as it should be.
 
-``make crash [STRATEGY=cold] [FLEET=small] [ENGINES=both|on|off] [POINTS=1-9] [SAMPLE=N] [JOBS=2]``: a clean run on the lab counts the mutating
-AWS calls and SQL statements; then each of them is died at, twice, on a fresh fleet, and the work finished in two of four ways: by the same
-command; after another kill; from another controller with an empty home; with an inventory made from AWS. Calls are died at without database
-servers, statements with them, while an application writes. Exit code 0 only if every single one survived.
+``make crash [STRATEGY=cold] [FLEET=small] [ENGINES=both|on|off] [WAYS=turn|all] [POINTS=1-9] [SAMPLE=N] [JOBS=2]``: a clean run on the lab counts the mutating
+AWS calls and SQL statements; then each of them is died at, before and after its effect, on a fresh fleet, and the work finished in one of four ways
+in turn (or in each): by the same command; after another kill; from another controller with an empty home; with an inventory made from AWS.
+Calls are died at without database servers, statements with them, while an application writes. Exit code 0 only if every single one survived.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def _kill(point: Point, way: str) -> Outcome:
 
 
 def points_of(changes: dict[str, list[str]], options) -> list[tuple[Point, str]]:
-    """The points to die at, each with two ways to finish: the same command, and one of the others in turn."""
+    """The points to die at, and how to finish."""
     first, _dash, last = options.points.partition("-")
     found = []
     for kind, words in changes.items():
@@ -54,7 +54,7 @@ def points_of(changes: dict[str, list[str]], options) -> list[tuple[Point, str]]
             if options.points and not int(first) <= number <= int(last or first):
                 continue
             for index, when in enumerate(("before", "after")):
-                ways = ("same", WAYS[1 + (number + index) % 3])
+                ways = WAYS if options.ways == "all" else [WAYS[(2 * number + index) % len(WAYS)]]
                 found += [(Point(kind, number, when), way) for way in ways]
     if options.sample and options.sample < len(found):
         found = found[:: len(found) // options.sample][: options.sample]
@@ -93,6 +93,7 @@ def main() -> int:
     parser.add_argument("--strategy", default=os.environ.get("STRATEGY", "cold"))
     parser.add_argument("--fleet", default=os.environ.get("FLEET", "small"))
     parser.add_argument("--engines", choices=("both", "on", "off"), default=os.environ.get("ENGINES", "both"))
+    parser.add_argument("--ways", choices=("turn", "all"), default=os.environ.get("WAYS", "turn"))
     parser.add_argument("--points", default=os.environ.get("POINTS", ""), help="numbers of changes, such as 3 or 3-9")
     parser.add_argument("--sample", type=int, default=int(os.environ.get("SAMPLE", "0")), help="so many of the points, evenly spread")
     parser.add_argument("--jobs", type=int, default=int(os.environ.get("JOBS", "2")))

@@ -285,7 +285,8 @@ class Story:
 
     def _writer(self, name: str) -> Writer:
         endpoint = self.before[name]["Endpoint"]
-        return Writer(endpoint["Address"], port=endpoint["Port"], user=self.lab.fleet.application["user"], password=self.lab.application_password, workers=2).start()
+        user = self.lab.fleet.application["user"]
+        return Writer(endpoint["Address"], port=endpoint["Port"], user=user, password=self.lab.application_password, workers=2).start()
 
     def end(self) -> None:
         """Nobody writes any more."""

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 import urllib.error
 
 import boto3
@@ -245,3 +247,32 @@ def test_the_truth_can_be_changed_behind_the_back(lab):
     assert "DBName" not in lab.describe("prod-one")
     with pytest.raises(urllib.error.HTTPError):
         lab.admin("POST", "/_lab/instance", {"name": "prod-one", "facts": {"Colour": "red"}})
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_call_is_held_until_it_is_released(lab, when):
+    """Reads pass; the second change is held where it was asked to, and its caller never gets an answer."""
+    lab.seed()
+    fault(lab, "*", f"hold_{when}", mutating=True, skip=1, service="*")
+    lab.modify(CopyTagsToSnapshot=True)
+    problems = []
+
+    def change():
+        try:
+            lab.modify(DeletionProtection=True)
+        except botocore.exceptions.BotoCoreError as problem:
+            problems.append(problem)
+
+    caller = threading.Thread(target=change)
+    caller.start()
+    deadline = time.monotonic() + 30
+    while not lab.admin("GET", "/_lab/held")["held"]:
+        assert time.monotonic() < deadline and caller.is_alive()
+        time.sleep(0.01)
+    assert lab.admin("GET", "/_lab/held")["held"] == [{"service": "rds", "operation": "ModifyDBInstance", "when": when}]
+    lab.finish()
+    assert lab.describe("prod-one")["DeletionProtection"] is (when == "after")
+    lab.admin("POST", "/_lab/release")
+    caller.join(30)
+    assert len(problems) == 1 and lab.admin("GET", "/_lab/held")["held"] == []
+    lab.modify(CopyTagsToSnapshot=False)
