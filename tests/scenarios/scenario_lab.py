@@ -24,10 +24,13 @@ from rds_lab.control.settings import Settings
 from rds_lab.null_engines import NullEngines
 from scenario_play import TOP, Operator
 
+from iam_actions import rows_of  # isort: skip  (scenario_play has put its folder into the path)
+
 REGION = "us-east-1"
+ACTIONS = TOP / ".cache" / "iam-actions"
 # A run polls by real seconds, the lab runs hundreds of times as fast as AWS.
 QUICK = {"rds_encryption_poll_interval": 0.3, "rds_encryption_settle_time": 1}
-FENCE = re.compile(r"f[0-9a-f]{11}|predicted")
+FENCE = re.compile(r"f[0-9a-f]{11}|predicted|(?<=-seed-)\d{14}")
 
 
 class Api:
@@ -51,6 +54,15 @@ class Api:
         body = None if data is None else json.dumps(data).encode()
         with urllib.request.urlopen(urllib.request.Request(f"{self.url}/_lab/{path}", data=body, method=method), timeout=60) as answer:
             return json.loads(answer.read())
+
+    def note_actions(self) -> None:
+        """Write down which AWS actions each playbook called: tools/iam_actions.py compares them with the policies of docs/iam.md."""
+        rows = rows_of(self.admin("GET", "calls")["calls"])
+        ACTIONS.mkdir(parents=True, exist_ok=True)
+        path = ACTIONS / f"{os.environ.get('PYTEST_XDIST_WORKER', 'main')}.json"
+        known = {tuple(row) for row in json.loads(path.read_text())} if path.exists() else set()
+        if rows - known:
+            path.write_text(json.dumps(sorted(known | rows)))
 
     def faults(self, *faults: dict) -> None:
         """Let faults befall calls from now on."""
@@ -145,10 +157,12 @@ class Double(Api):
         self.password = "correct-Horse-Battery-9"
 
     def close(self) -> None:
+        self.note_actions()
         self._server.close()
 
     def reset(self) -> None:
         """Nothing is there but a key and a network."""
+        self.note_actions()
         self.plane.reset()
         vars(self.plane.settings).update(vars(Settings()))
         self.plane.seed_kms_key("alias/prod-rds", REGION)
@@ -212,6 +226,7 @@ class Lab(Api):
     def stop(self) -> None:
         """Nothing is left of it."""
         if not self._stopped:
+            self.note_actions()
             problems = self.problems
             self._stopped = True
             self._command("stop")

@@ -40,8 +40,8 @@ def test_lost_answers_throttling_and_errors_do_no_harm(double, operator):
     encrypted(double, "one", "one-replica", "two")
     made = collections.Counter(step for step in double.steps() if step[0] in ("CreateDBSnapshot", "CopyDBSnapshot", "RestoreDBInstanceFromDBSnapshot",
                                                                               "CreateDBInstanceReadReplica", "RebootDBInstance", "Rename"))
-    assert len(made) == 15 and set(made.values()) == {1}, made
-    assert len(double.snapshots()) == 4
+    assert len(made) == 17 and set(made.values()) == {1}, made
+    assert len(double.snapshots()) == 6
     assert not [action for action, _resource in double.steps() if action.startswith("Delete")]
 
 

@@ -10,9 +10,10 @@ import collections
 import pytest
 
 MOMENTS = {
+    "after-seed": lambda call: call["operation"] == "CreateDBSnapshot",
     "in-fence": lambda call: call["operation"] == "ModifyDBInstance" and call["parameters"]["DBInstanceIdentifier"] == "one",
     "after-fence": lambda call: "rds-encryption:fenced" in str(call["parameters"].get("Tags")),
-    "after-snapshot": lambda call: call["operation"] == "CreateDBSnapshot",
+    "after-snapshot": lambda call: call["operation"] == "CreateDBSnapshot" and "-seed-" not in call["parameters"]["DBSnapshotIdentifier"],
     "after-restore": lambda call: call["operation"] == "RestoreDBInstanceFromDBSnapshot",
     "in-cutover": lambda call: call["operation"] == "ModifyDBInstance" and call["parameters"].get("NewDBInstanceIdentifier") == "one",
 }
