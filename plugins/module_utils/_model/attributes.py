@@ -109,6 +109,11 @@ def _status(entry: dict) -> str:
     return entry.get("Status") or entry.get("ParameterApplyStatus") or ""
 
 
+def _log_volume(description: dict) -> bool:
+    """Whether the log has a volume of its own, or will have with the next restart, which ``needs_reboot`` asks for."""
+    return bool(pending_values(description).get("DedicatedLogVolume", description.get("DedicatedLogVolume")))
+
+
 def _security_groups(description: dict) -> tuple[str, ...]:
     return original_security_groups(description)
 
@@ -352,6 +357,11 @@ def _minor_upgrade(model: dict, current: dict, engine: Engine) -> bool:
     """RDS upgrades and never downgrades; a major upgrade is nothing that an encryption should do by the way."""
     wanted, present = version_key(model.get("EngineVersion")), version_key(current.get("EngineVersion"))
     return wanted > present and wanted[: engine.major_parts] == present[: engine.major_parts]
+
+
+def _mirrorable(model: dict, current: dict, engine: Engine) -> bool:
+    # SQL Server: "Mirroring cannot be applied to instances with backup retention set to zero" (terraform-provider-aws).
+    return engine.multi_az_at_restore or not model.get("MultiAZ") or bool(current.get("BackupRetentionPeriod"))
 
 
 def _first_insights_key(model: dict, current: dict, engine: Engine) -> bool:
@@ -1095,6 +1105,7 @@ RULES: tuple[Rule, ...] = (
         cloned=_always(False),
         at_restore=lambda description, engine: engine.multi_az_at_restore,
         at_replica=lambda description, engine: engine.multi_az_at_restore,
+        changeable=_mirrorable,
     ),
     _inherited(
         "EngineVersion",
@@ -1708,7 +1719,7 @@ RULES: tuple[Rule, ...] = (
         restore="DedicatedLogVolume",
         modify="DedicatedLogVolume",
         replica="DedicatedLogVolume",
-        value=_flag("DedicatedLogVolume"),
+        value=_log_volume,
         restored=_as_origin,
         cloned=_always(False),
         at_restore=_provisioned_iops,

@@ -143,6 +143,17 @@ def modify_parameters(model: dict, current: dict, accepted: frozenset[str] | set
     return {name: value for member, change in changes.items() if member in wanted for name, value in change.items()}
 
 
+def modifications(model: dict, current: dict, accepted: frozenset[str] | set[str]) -> list[dict]:
+    """The parameters of each ModifyDBInstance that is needed, in order: one as a rule, a second where RDS takes something only after it."""
+    found = []
+    while True:
+        parameters = modify_parameters(model, current, accepted)
+        if not parameters or parameters in found:
+            return found
+        found.append(parameters)
+        current = predict_modified(current, parameters)
+
+
 def _change(rule: Rule, model: dict, current: dict) -> dict:
     return rule.change(model, current) if rule.change else rule.parameters(rule.modify, model)
 
@@ -215,7 +226,9 @@ def _late_parameters(rule: Rule, model: dict, current: dict) -> dict:
 
 def predict_finished(model: dict, current: dict, accepted: frozenset[str] | set[str]) -> dict:
     """The description after the modification and the late changes; roles, tags and a restart are still to come."""
-    after = predict_modified(current, modify_parameters(model, current, accepted))
+    after = current
+    for parameters in modifications(model, current, accepted):
+        after = predict_modified(after, parameters)
     for change in late_changes(model, after):
         after = predict_modified(after, change.parameters, change.operation)
     return after

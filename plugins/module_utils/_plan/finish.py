@@ -22,6 +22,7 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.steps i
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.carry import (
     late_changes,
     missing_roles,
+    modifications,
     modify_parameters,
     regions_without_key,
     surplus_tags,
@@ -74,7 +75,8 @@ def plan_finish(model: dict, current: dict, request: FinishRequest, *, assumed: 
         for role_arn, feature in missing_roles(model, current)
     ]
     # Where the modification restarts the instance itself, no other restart is to be expected; it is looked at again after it.
-    restart_awaited = (needs_reboot(current) or any("DBParameterGroupName" in step.parameters for step in modify)) and not any(
+    wants_restart = any(name in step.parameters for step in modify for name in ("DBParameterGroupName", "DedicatedLogVolume"))
+    restart_awaited = (needs_reboot(current) or wants_restart) and not any(
         _restarts(step.parameters, current) for step in modify
     )
     restart = []
@@ -91,7 +93,7 @@ def plan_finish(model: dict, current: dict, request: FinishRequest, *, assumed: 
         )
     late, remarks = _late(model, current, request, identifier, resource_id)
     # Roles one by one: a second association while the first is pending is refused by some engines.
-    return Plan(stages(tags, modify, *([role] for role in roles), restart, *([step] for step in late)), tuple(remarks))
+    return Plan(stages(tags, *([step] for step in modify), *([role] for role in roles), restart, *([step] for step in late)), tuple(remarks))
 
 
 def _restarts(parameters: dict, current: dict) -> bool:
@@ -116,9 +118,6 @@ def _tags(model, current, request, identifier, resource_id) -> list[Step]:
 
 
 def _modify(model, current, request, identifier, resource_id) -> list[Step]:
-    parameters = modify_parameters(model, current, request.accepted)
-    if not parameters:
-        return []
     return [
         Step(
             "ModifyDBInstance",
@@ -127,8 +126,9 @@ def _modify(model, current, request, identifier, resource_id) -> list[Step]:
             parameters,
             resource_id=resource_id,
             replan=True,
-            confirmed=lambda d: not modify_parameters(model, d, request.accepted),
+            confirmed=lambda d, p=parameters: not set(p).intersection(modify_parameters(model, d, request.accepted)),
         )
+        for parameters in modifications(model, current, request.accepted)
     ]
 
 

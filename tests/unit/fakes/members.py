@@ -208,6 +208,15 @@ def windows(described: dict) -> None:
         refuse_if(overlap, "The backup window and maintenance window must not overlap.", "InvalidParameterValue")
 
 
+def choose_maintenance(described: dict) -> None:
+    """RDS chooses a maintenance window beside the backup window that was asked for."""
+    for hour in (1, 4, 7, 10, 13, 16, 19, 22):
+        try:
+            return windows(described)
+        except Refused:
+            described["PreferredMaintenanceWindow"] = f"tue:{hour:02}:11-tue:{hour:02}:41"
+
+
 def _common(described: dict, parameters: dict, born: bool) -> None:
     engine = described["Engine"]
     refuse_if(parameters.get("MultiAZ") and parameters.get("AvailabilityZone"), "AvailabilityZone can't be given together with MultiAZ.")
@@ -247,7 +256,7 @@ def restored(described: dict, origin: dict, parameters: dict) -> None:
     described.update(new_storage(origin, parameters))
     apply(described, parameters, born=True)
     _volume(described)
-    windows(described)
+    choose_maintenance(described)
 
 
 def replicated(described: dict, parent: dict, parameters: dict, by_arn: bool) -> None:

@@ -646,6 +646,7 @@ class RdsClient:
                 continue
             described = self.region.see(thing)
             if described is not None:
+                described.pop("optimized", None)  # only RDS knows
                 found.append(described)
         if DBInstanceIdentifier is not None and not found:
             raise _error("DescribeDBInstances", "DBInstanceNotFound", f"DBInstance {DBInstanceIdentifier} not found.", 404)

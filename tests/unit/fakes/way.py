@@ -30,9 +30,10 @@ class Way:
         self.lines: list[str] = []
         self.changed = False
         self.foreseen: list[dict] = []
+        self.backup_keys: dict[str, str] = {}
 
     def job(self, run, **params) -> dict:
-        context = FakeContext(self.region, params, check_mode=self.check_mode)
+        context = FakeContext(self.region, {"backup_replication_kms_keys": self.backup_keys, **params}, check_mode=self.check_mode)
         try:
             result = run(context)
         finally:
@@ -111,7 +112,7 @@ class Way:
         )
 
     def cutover(self, **more) -> dict:
-        params = dict(name=self.name, kms_key_id=KEY, accepted_differences=None)
+        params = dict(name=self.name, kms_key_id=KEY, accepted_differences=None, cutover_timeout=1800)
         return self.job(cutover.run, **{**params, **more}, **PREFIXES, **WAITING)
 
     def rollback(self, discard_writes: bool = False, **more) -> dict:

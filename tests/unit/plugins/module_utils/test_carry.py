@@ -18,6 +18,7 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.readine
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.carry import (
     late_changes,
     missing_roles,
+    modifications,
     modify_parameters,
     predict_modified,
     predict_replica,
@@ -481,6 +482,15 @@ def test_what_the_sdk_cannot_modify_makes_no_empty_modification():
     assert modify_parameters(model, instance(**INSIGHTS), MODIFY - {"DatabaseInsightsMode"}) == {}
 
 
+def test_sql_server_is_mirrored_after_its_backups_are_on():
+    model = instance(Engine="sqlserver-ee", MultiAZ=True, BackupRetentionPeriod=7)
+    without = instance(Engine="sqlserver-ee", MultiAZ=False, BackupRetentionPeriod=0)
+    assert modifications(model, without, MODIFY) == [{"BackupRetentionPeriod": 7}, {"MultiAZ": True}]
+    assert modifications(model, {**without, "BackupRetentionPeriod": 1}, MODIFY) == [{"BackupRetentionPeriod": 7, "MultiAZ": True}]
+    others = [{**each, "Engine": "mysql"} for each in (model, without)]
+    assert modifications(*others, MODIFY) == [{"BackupRetentionPeriod": 7, "MultiAZ": True}]
+
+
 def late(model, current):
     return [(change.member, change.parameters) for change in late_changes(model, current)]
 
@@ -809,6 +819,8 @@ def sources(draw):
         BackupTarget=draw(st.sampled_from([None, "region", "outposts"])),
         DBInstanceStatus=draw(st.sampled_from(["available", "storage-optimization"])),
     )
+    if engine.startswith("sqlserver") and not described["BackupRetentionPeriod"]:
+        described["MultiAZ"] = False  # mirroring needs backups
     described |= draw(storage(engine))
     if described["StorageType"] in ("io1", "io2"):
         described["DedicatedLogVolume"] = draw(flag)
@@ -831,7 +843,8 @@ def sources(draw):
 
 def finish(model, current, accepted_by_modify=MODIFY):
     """What a run does after the restore: modify, roles, restart, late attributes; each exactly once."""
-    current = predict_modified(current, modify_parameters(model, current, accepted_by_modify))
+    for parameters in modifications(model, current, accepted_by_modify):
+        current = predict_modified(current, parameters)
     roles = [{"RoleArn": arn, "FeatureName": feature, "Status": "ACTIVE"} for arn, feature in missing_roles(model, current)]
     current["AssociatedRoles"] = current.get("AssociatedRoles", []) + roles
     if needs_reboot(current):
