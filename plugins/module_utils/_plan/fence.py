@@ -8,9 +8,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import RefusedError
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.names import (
     TAG_CUT_OVER_AT,
+    TAG_FENCE_ID,
     TAG_FENCED,
     TAG_QUARANTINE,
     TAG_SECURITY_GROUPS,
@@ -67,13 +70,13 @@ def plan_fence(topology: Topology, fresh_fence_id: str, now: str, quarantine: st
     marks = [step for member in sources for step in _marks(member, fence_id, quarantine if member in entering else None)]
     shut = [_shut(member, quarantine) for member in entering]
     renames = [_rename_away(member) for member in sources if not member.fenced_by_name]
-    restart = [_restart(m) for m in sources if m in begun and m.fenced_by_name or m.is_primary and not sealed]
+    restart = [_restart(m, sealed) for m in sources if m in begun and m.fenced_by_name or m.is_primary and not sealed]
     seal = [_note(member, quarantine_tags_when_complete(member, quarantine), "the quarantine") for member in begun if not member.is_primary]
     complete = {} if sealed else {TAG_FENCED: f"{fence_id} {now}"}
     if primary in begun:
         complete |= quarantine_tags_when_complete(primary, quarantine)
     if complete:
-        seal.append(_note(primary, complete, f"fence {fence_id}"))
+        seal.append(_note(primary, complete, f"fence {fence_id}", still=lambda seen: _tags_now(primary, seen).get(TAG_FENCE_ID) == fence_id))
     return Plan(stages(marks, shut, renames, restart, seal), remarks)
 
 
@@ -95,13 +98,37 @@ def quarantine_tags_when_complete(member: Member, quarantine: str | None) -> dic
     return quarantine_tags(member.source, quarantine_of(member.source) or quarantine, begun=False)
 
 
-def _note(member: Member, tags: dict[str, str], what: str) -> Step:
+def _tags_now(member: Member, seen: list[dict]) -> dict[str, str]:
+    """The tags that a member has now if it is still called as it is after the fence's rename, or as it was when the plan was made."""
+    for described in seen:
+        if described["DbiResourceId"] == member.source["DbiResourceId"]:
+            return tags_of(described) if described["DBInstanceIdentifier"] in (member.old_name, member.source_identifier) else {}
+    return {}
+
+
+def _as_planned(member: Member) -> Callable[[list[dict]], bool]:
+    """Whether a member is called as it was, under the fence that it was: another operator may have fenced it since the plan was made."""
+
+    def still(seen: list[dict]) -> bool:
+        names = {described["DbiResourceId"]: described["DBInstanceIdentifier"] for described in seen}
+        same_name = names.get(member.source["DbiResourceId"]) == member.source_identifier
+        return same_name and _tags_now(member, seen).get(TAG_FENCE_ID) == tags_of(member.source).get(TAG_FENCE_ID)
+
+    return still
+
+
+def _is_sealed(tags: dict[str, str]) -> bool:
+    return TAG_FENCE_ID in tags and tags.get(TAG_FENCED, "").startswith(tags[TAG_FENCE_ID] + " ")
+
+
+def _note(member: Member, tags: dict[str, str], what: str, still: Callable[[list[dict]], bool] | None = None) -> Step:
     return Step(
         "AddTagsToResource",
         member.old_name,
         f"Note on {member.old_name} that {what} is complete",
         {"Tags": tags},
         resource_id=member.source["DbiResourceId"],
+        still=still,
     )
 
 
@@ -133,6 +160,7 @@ def _marks(member: Member, fence_id: str, quarantine: str | None) -> list[Step]:
                 f"Take the tags of an earlier fence off {member.source_identifier}",
                 {"TagKeys": tuple(stale)},
                 resource_id=member.source["DbiResourceId"],
+                still=_as_planned(member),
             )
         )
     if any(have.get(key) != value for key, value in want.items()):
@@ -143,6 +171,7 @@ def _marks(member: Member, fence_id: str, quarantine: str | None) -> list[Step]:
                 f"Mark {member.source_identifier} as the source side of {member.name}",
                 {"Tags": want},
                 resource_id=member.source["DbiResourceId"],
+                still=_as_planned(member),
             )
         )
     return steps
@@ -158,10 +187,12 @@ def _rename_away(member: Member) -> Step:
     )
 
 
-def _restart(member: Member) -> Step:
+def _restart(member: Member, sealed: bool) -> Step:
+    # A fence that another operator has completed meanwhile has its restart behind it: its snapshot may be in the making.
     return Step(
         "RebootDBInstance",
         member.old_name,
         f"Restart {member.old_name} to cut connections that outlived the rename",
         resource_id=member.source["DbiResourceId"],
+        still=None if sealed else lambda seen: not _is_sealed(_tags_now(member, seen)),
     )
