@@ -50,8 +50,9 @@ class Looking:
             self.remarks.append(f"{what} were not looked for, {code}{hint}.")
         except (BotoCoreError, ResponseParserError) as e:
             self.remarks.append(f"{what} were not looked for, {type(e).__name__}: the service does not answer here, or not in this region.")
-        except AttributeError:
-            self.remarks.append(f"{what} were not looked for: the installed botocore does not know how.")
+        except (AttributeError, KeyError, TypeError, ValueError) as e:
+            # An older botocore that does not know the operation, or an answer that lacks what AWS documents: no reason to stop a run.
+            self.remarks.append(f"{what} were not looked for, {type(e).__name__}: the answer could not be understood, or the installed botocore is too old.")
         return default
 
 
@@ -163,9 +164,10 @@ def policies(iam, words) -> list[dict]:
                 for policy in entry.get(policy_list, []):
                     found.append(_policy(holder, name, policy["PolicyName"], None, policy.get("PolicyDocument")))
         for entry in page.get("Policies", []):
+            name = entry.get("PolicyName") or entry["Arn"].rpartition("/")[2]
             for version in entry.get("PolicyVersionList", []):
                 if version.get("IsDefaultVersion"):
-                    found.append(_policy("policy", entry["PolicyName"], entry["PolicyName"], entry["Arn"], version.get("Document")))
+                    found.append(_policy("policy", name, name, entry["Arn"], version.get("Document")))
         found = _mentioning(found, words)
     return found
 

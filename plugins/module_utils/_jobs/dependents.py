@@ -24,6 +24,7 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.dependen
     plan_lines,
     plan_proxy,
     plan_subscription,
+    quoted_commands,
     serving_instance,
     uses_iam_logins,
     words_of,
@@ -138,6 +139,11 @@ def _each(context, runner: Runner, read_and_plan) -> None:
 
 def _listed(context, topology: Topology, found, remarks, steps: Plan, accepted=frozenset()) -> dict:
     items = items_of(topology, found)
+    for number, command in enumerate(quoted_commands(items)):
+        # Ansible shows results as JSON, in which a command with quotes is none any more.
+        if number == 0:
+            context.progress("Commands of the report that have quotes, as a shell wants them:")
+        context.progress(command)
     return predicted(
         steps,
         context,

@@ -104,8 +104,10 @@ def find_dependents(topology: Topology, readings: Readings) -> list[Dependent]:
     """Everything that hangs on the members that have a source, in the order of the table."""
     found = []
     for member in _members(topology):
-        for finder in _FINDERS:
+        for finder in _OF_A_MEMBER:
             found += finder(member, readings)
+    for finder in _OF_ALL:
+        found += finder(_members(topology), readings)
     order = {row.kind: number for number, row in enumerate(KINDS)}
     return sorted(found, key=lambda dependent: order[dependent.kind.kind])
 
@@ -131,7 +133,7 @@ def blocking(topology: Topology, found: list[Dependent], accepted: frozenset) ->
 def items_of(topology: Topology, found: list[Dependent]) -> list[dict]:
     """What the owner has to do after the cutover, one by one, with the commands; first the dependents, then infrastructure as code."""
     over = {member.name for member in topology.members if member.cut_over}
-    left = [d for d in found if d.member in over and not d.done and d.kind.fate is not Fate.SURVIVES and d.kind.kind != "export_task"]
+    left = [d for d in found if d.member in over and not d.done and d.kind.kind != "export_task"]
     return [dependent.to_dict() for dependent in [*left, *infrastructure(topology)]]
 
 
@@ -145,6 +147,11 @@ def plan_lines(found: list[Dependent]) -> list[str]:
             text = f"{row.title} ({row.fate.value}): {', '.join(names[:_SHOWN_NAMES])}{more}."
             lines.append(text if row.fate is Fate.SURVIVES else f"{text} {row.swap}")
     return lines
+
+
+def quoted_commands(items: list[dict]) -> list[str]:
+    """The commands that a result printed as JSON would not show as a shell wants them."""
+    return list(dict.fromkeys(command for item in items for command in item["commands"] if '"' in command or "\\" in command))
 
 
 def item_lines(items: list[dict]) -> list[str]:
@@ -253,9 +260,10 @@ def mentions(text, identifier: str) -> bool:
     return bool(identifier) and bool(re.search(rf"(?<![a-z0-9-]){re.escape(identifier.lower())}(?![a-z0-9-])", str(text).lower()))
 
 
-def _found(kind: str, member: Member, resource: str, *, done: bool = False, remark: str = "", commands=None, **facts) -> Dependent:
-    """A dependent with the commands of its row, or with its own."""
+def _found(kind: str, member: Member, resource: str, *, done: bool | None = None, remark: str = "", commands=None, **facts) -> Dependent:
+    """A dependent with the commands of its row, or with its own; what survives is done unless it is said to be not."""
     row = BY_KIND[kind]
+    done = row.fate is Fate.SURVIVES if done is None else done
     facts = {"name": member.name, "resource": resource, "new_id": _new_id(member), **facts}
     if commands is None:
         commands = () if None in facts.values() else tuple(fill(template, facts) for template in row.commands)
@@ -308,18 +316,40 @@ def _of_the_instance(member: Member, readings: Readings) -> Iterator[Dependent]:
         yield _found("cloudformation", member, stack, done=True)  # infrastructure() says what to do
 
 
-def _policies(member: Member, readings: Readings) -> Iterator[Dependent]:
-    old, new = member.source["DbiResourceId"], _new_id(member)
+def _by_id(kind: str, members: list[Member], resource: str, text: str, changed, command) -> Dependent:
+    """What names resource ids of one or more members: one change for all of them, for a second one would undo the first.
+
+    :param text: as it is.
+    :param changed: ``(old id, new id, text) -> text``.
+    :param command: ``text -> shell command``.
+    """
+    after = text
+    for member in members:
+        if _new_id(member):
+            after = changed(member.source["DbiResourceId"], _new_id(member), after)
+    known = all(_new_id(member) for member in members)
+    commands = (command(after),) if after != text else ()
+    return Dependent(BY_KIND[kind], members[0].name, resource, done=known and after == text, commands=commands)
+
+
+def _replaced(old: str, new: str, text: str) -> str:
+    return text if mentions(text, new) else re.sub(re.escape(old), new, text, flags=re.I)
+
+
+def _policies(members: list[Member], readings: Readings) -> Iterator[Dependent]:
     for policy in readings.policies:
-        document = policy["document"]
-        if not any(mentions(resource, old) for resource in _resources(document)):
+        named = _resources(policy["document"])
+        hit = [member for member in members if any(mentions(resource, member.source["DbiResourceId"]) for resource in named)]
+        if not hit:
             continue
         label = f"{policy['holder']} {policy['holder_name']}"
         if policy["holder"] != "policy":
             label += f", policy {policy['policy_name']}"
-        changed = allow_beside(document, old, new) if new else document
-        done = bool(new) and changed == document
-        yield _found("iam_connect", member, label, done=done, commands=_policy_commands(policy, changed) if new and not done else ())
+        yield _by_id("iam_connect", hit, label, json.dumps(policy["document"]), _allowed, lambda text, p=policy: _policy_command(p, text))
+
+
+def _allowed(old: str, new: str, text: str) -> str:
+    return json.dumps(allow_beside(json.loads(text), old, new))
 
 
 def _statements(document) -> list[dict]:
@@ -353,8 +383,7 @@ def allow_beside(document: dict, old: str, new: str) -> dict:
     return {**document, "Statement": same_shape}
 
 
-def _policy_commands(policy: dict, document: dict) -> list[str]:
-    text = json.dumps(document)
+def _policy_command(policy: dict, text: str) -> str:
     if policy["holder"] == "policy":
         # IAM keeps five versions of a managed policy: the command says so if there is no room for another.
         words = ["aws", "iam", "create-policy-version", "--policy-arn", policy["arn"], "--policy-document", text, "--set-as-default"]
@@ -362,7 +391,7 @@ def _policy_commands(policy: dict, document: dict) -> list[str]:
         holder = policy["holder"]
         words = ["aws", "iam", f"put-{holder}-policy", f"--{holder}-name", policy["holder_name"], "--policy-name", policy["policy_name"]]
         words += ["--policy-document", text]
-    return [shlex.join(words)]
+    return shlex.join(words)
 
 
 def _integrations(member: Member, readings: Readings) -> Iterator[Dependent]:
@@ -416,27 +445,47 @@ def _watches(alarm: dict, name: str) -> bool:
 
 
 def _logs(member: Member, readings: Readings) -> Iterator[Dependent]:
-    old, new = member.source["DbiResourceId"], _new_id(member)
     for group in readings.log_groups:
         name = group["logGroupName"]
-        filters = [*group["metricFilters"], *group["subscriptionFilters"]]
         if name.startswith(f"/aws/rds/instance/{member.name}/"):
-            for each in filters:
+            for each in [*group["metricFilters"], *group["subscriptionFilters"]]:
                 yield _found("log_filter", member, f"{name}: {each['filterName']}")
         elif name.startswith(f"/aws/rds/instance/{member.new_name}/") and member.cut_over:
             yield _found("log_group_left", member, name)
-        elif name == MONITORING_GROUP:
-            for each in filters:
-                pattern = each.get("filterPattern", "")
-                if mentions(pattern, old):
-                    done = bool(new) and mentions(pattern, new)
-                    commands = [_filter_command(name, each, re.sub(re.escape(old), new, pattern, flags=re.I))] if new and not done else ()
-                    yield _found("log_filter_by_id", member, f"{name}: {each['filterName']}", done=done, commands=commands)
 
 
-def _filter_command(group: str, found: dict, pattern: str) -> str:
+def _monitoring_filters(members: list[Member], readings: Readings) -> Iterator[Dependent]:
+    for group in readings.log_groups:
+        if group["logGroupName"] != MONITORING_GROUP:
+            continue
+        for each in [*group["metricFilters"], *group["subscriptionFilters"]]:
+            pattern = each.get("filterPattern", "")
+            # Once it was changed it names the new ids, and nobody finds it any more: that is how it is done.
+            hit = [member for member in members if mentions(pattern, member.source["DbiResourceId"])]
+            if hit:
+                yield _by_id(
+                    "log_filter_by_id",
+                    hit,
+                    f"{MONITORING_GROUP}: {each['filterName']}",
+                    pattern,
+                    _replaced,
+                    lambda text, f=each: _filter_command(f, text),
+                )
+
+
+def _filter_command(found: dict, pattern: str) -> str:
     kind = "metric" if "metricTransformations" in found else "subscription"
-    words = ["aws", "logs", f"put-{kind}-filter", "--log-group-name", group, "--filter-name", found["filterName"], "--filter-pattern", pattern]
+    words = [
+        "aws",
+        "logs",
+        f"put-{kind}-filter",
+        "--log-group-name",
+        MONITORING_GROUP,
+        "--filter-name",
+        found["filterName"],
+        "--filter-pattern",
+        pattern,
+    ]
     if kind == "metric":
         words += ["--metric-transformations", json.dumps(found["metricTransformations"])]
     for option, key in (("--destination-arn", "destinationArn"), ("--role-arn", "roleArn"), ("--distribution", "distribution")):
@@ -446,15 +495,17 @@ def _filter_command(group: str, found: dict, pattern: str) -> str:
 
 
 def _rules(member: Member, readings: Readings) -> Iterator[Dependent]:
-    old, new = member.source["DbiResourceId"], _new_id(member)
+    for rule in readings.rules:
+        if mentions(rule.get("EventPattern", ""), member.name):
+            yield _found("event_rule", member, rule["Name"])
+
+
+def _rules_by_id(members: list[Member], readings: Readings) -> Iterator[Dependent]:
     for rule in readings.rules:
         pattern = rule.get("EventPattern", "")
-        if mentions(pattern, old):
-            done = bool(new) and mentions(pattern, new)
-            commands = [_rule_command(rule, re.sub(re.escape(old), new, pattern, flags=re.I))] if new and not done else ()
-            yield _found("event_rule_by_id", member, rule["Name"], done=done, commands=commands)
-        elif mentions(pattern, member.name):
-            yield _found("event_rule", member, rule["Name"])
+        hit = [member for member in members if mentions(pattern, member.source["DbiResourceId"])]
+        if hit:
+            yield _by_id("event_rule_by_id", hit, rule["Name"], pattern, _replaced, lambda text, r=rule: _rule_command(r, text))
 
 
 def _rule_command(rule: dict, pattern: str) -> str:
@@ -499,7 +550,8 @@ def _secrets(member: Member, readings: Readings) -> Iterator[Dependent]:
             yield _found("secret", member, secret["Name"])
 
 
-_FINDERS = (_proxies, _subscriptions, _of_the_instance, _policies, _integrations, _exports, _alarms, _logs, _rules, _backup, _migrations, _secrets)
+_OF_A_MEMBER = (_proxies, _subscriptions, _of_the_instance, _integrations, _exports, _alarms, _logs, _rules, _backup, _migrations, _secrets)
+_OF_ALL = (_policies, _monitoring_filters, _rules_by_id)
 
 
 # -- infrastructure as code ------------------------------------------------------------------------------------------------------------

@@ -126,7 +126,7 @@ def _check_request(request: RestoreRequest) -> None:
     problem = identifier_problem(request.target_identifier)
     if problem:
         raise RefusedError(f"target_db_instance_identifier {request.target_identifier} {problem}.")
-    for option, candidates in zip(("snapshot_identifier", "encrypted_snapshot_identifier"), snapshot_candidates(request)):
+    for option, candidates in zip(("snapshot_identifier", "encrypted_snapshot_identifier"), snapshot_candidates(request), strict=True):
         given = getattr(request, option)
         if given is None:
             problem = identifier_problem(candidates[-1], MAX_SNAPSHOT_IDENTIFIER)
