@@ -63,13 +63,14 @@ options:
         default: postgres
       ca_cert:
         description:
-          - File with the certificates of the authorities that sign the server's certificate. With it, TLS is demanded and the server and its
-            name are verified, unless O(connection.ssl_mode) says otherwise.
+          - File with the certificates of the authorities that sign the server's certificate. With it, TLS is demanded, and the server and its
+            name are verified.
+          - The authorities of RDS are no public ones; AWS offers them as U(https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem).
         type: path
         aliases: [ssl_rootcert]
       client_cert:
         description:
-          - File with the client's certificate.
+          - File with the client's certificate. With it, TLS is demanded.
         type: path
         aliases: [ssl_cert]
       client_key:
@@ -79,10 +80,13 @@ options:
         aliases: [ssl_key]
       ssl_mode:
         description:
-          - How TLS is negotiated, as in P(community.postgresql.postgresql_query#module). V(verify-full) by default when O(connection.ca_cert) is
-            given, else V(prefer), which takes TLS where the server offers it and verifies nothing.
+          - How the connection is protected. V(disable) is open; V(prefer) encrypts where the server offers it; V(require) refuses a server that does
+            not; V(verify-ca) and V(verify-full) demand a certificate that an authority in O(connection.ca_cert) signed, V(verify-full) one that
+            names the host.
+          - V(verify-full) where O(connection.ca_cert) is given, V(require) with a client's certificate, V(disable) over a socket, otherwise
+            V(prefer). V(prefer) and V(require) do not know whom they talk to.
         type: str
-        choices: [allow, disable, prefer, require, verify-ca, verify-full]
+        choices: [disable, prefer, require, verify-ca, verify-full]
       connect_timeout:
         description:
           - Seconds during which a server that cannot be reached or resolved, or is just starting, is tried again. A refused login is never

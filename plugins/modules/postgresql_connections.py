@@ -129,10 +129,10 @@ killed:
   type: list
   elements: dict
 server:
-  description: The server's version, the role of the login, and whether the server is read-only because it is in recovery (a replica).
+  description: The server's version, the role of the login, and whether it is read-only because it is in recovery (a replica), and what protects the connection.
   returned: always
   type: dict
-  sample: {"family": "postgresql", "version": "17.6", "account": "postgres", "read_only": false}
+  sample: {"family": "postgresql", "version": "17.6", "account": "postgres", "read_only": false, "tls": "verified"}
 missing_rights:
   description: What the login should be able to do and cannot.
   returned: with login_only

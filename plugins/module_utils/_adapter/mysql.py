@@ -15,8 +15,9 @@ import traceback
 
 from ansible.module_utils.basic import missing_required_lib
 
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import EncryptionError, RefusedError, StatementError
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import EncryptionError, StatementError
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.mysql_server import ServerFacts, facts_from
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.tls import RDS_BUNDLE, ssl_mode_of
 
 try:
     import pymysql
@@ -33,8 +34,6 @@ except ImportError:
 _NOT_REACHED = frozenset({2002, 2003, 2005, 2013, 2055, 1040, 1053})
 _LOST = frozenset({2006, 2013, 2014, 2055, 0})
 _NO_TLS = 2026
-SSL_MODES = ("disable", "prefer", "require", "verify-ca", "verify-full")
-_RDS_BUNDLE = "https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem"
 _SECONDS_BETWEEN_ATTEMPTS = 1.0
 
 _HINTS = {
@@ -46,6 +45,7 @@ _HINTS = {
     1524: "the account's authentication plugin is not active on the server",
     1698: "the account logs in by socket or certificate, not by password",
     1862: "the password has expired",
+    2013: "is the security group open for this machine? The server, or what stands before it, took the connection and said nothing",
     2003: "is the security group open for this machine, and is the instance available?",
     2026: "the server offers no TLS on this port, or somebody in between hides it; ssl_mode: prefer would take an open connection",
     3159: "the server wants TLS; take ssl_mode: disable away",
@@ -249,7 +249,7 @@ class Server:
         elif isinstance(error, ssl.SSLCertVerificationError):
             hint = (
                 f"ca_cert ({self._login.get('ssl', {}).get('ca')}) does not hold the CA that signed the certificate, or it has expired; RDS's bundle "
-                f"is {_RDS_BUNDLE}"
+                f"is {RDS_BUNDLE}"
             )
         else:
             hint = "client and server do not agree on TLS; see which versions the parameter tls_version of its group allows"
@@ -287,17 +287,8 @@ def _tls_arguments(options: dict, socket: str | None) -> dict:
 
     :raises RefusedError: if the options contradict each other.
     """
+    mode = ssl_mode_of(options, socket)
     ca = options.get("ca_cert")
-    if options.get("ssl_mode"):
-        mode = options["ssl_mode"]
-    elif ca:
-        mode = "verify-ca" if options.get("check_hostname") is False else "verify-full"
-    else:
-        mode = "disable" if socket else "require" if options.get("client_cert") else "prefer"
-    if mode.startswith("verify") and not ca:
-        raise RefusedError(f"ssl_mode {mode} needs ca_cert: without it no certificate can be verified.", next_step=f"RDS's bundle is {_RDS_BUNDLE}.")
-    if ca and not mode.startswith("verify"):
-        raise RefusedError(f"ca_cert is given, and ssl_mode {mode} would not look at it.", next_step="take one of them away.")
     if mode == "disable":
         return dict(ssl_mode=mode, ssl_disabled=True)
     files = {"ca": ca, "cert": options.get("client_cert"), "key": options.get("client_key")}
@@ -322,13 +313,20 @@ def _connect(ssl_mode: str, **arguments):
                 raise pymysql.err.OperationalError(_NO_TLS, "TLS is demanded, and the server offers none")
             super()._request_authentication()
 
+    def connected(**how):
+        # A server that accepts and says nothing (a proxy, a firewall in between) must not hold the login for ever; a query may take its time.
+        connection = Guarded(read_timeout=arguments["connect_timeout"], **how)
+        connection._read_timeout = None
+        connection._sock.settimeout(None)
+        return connection
+
     try:
-        return Guarded(**arguments)
+        return connected(**arguments)
     except pymysql.err.OperationalError as e:
         no_tls = _code(e) == _NO_TLS or isinstance(getattr(e, "original_exception", None), ssl.SSLError)
         if ssl_mode != "prefer" or not no_tls:
             raise
-    return Guarded(**{name: value for name, value in arguments.items() if name != "ssl"}, ssl_disabled=True)
+    return connected(**{name: value for name, value in arguments.items() if name != "ssl"}, ssl_disabled=True)
 
 
 def look_at_sessions(server: Server) -> dict:

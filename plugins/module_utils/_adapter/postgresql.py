@@ -15,6 +15,8 @@ import traceback
 from ansible.module_utils.basic import missing_required_lib
 
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import EncryptionError, StatementError
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.postgresql_server import OWN_APPLICATION
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.tls import RDS_BUNDLE, ssl_mode_of
 
 try:
     import psycopg
@@ -26,8 +28,8 @@ except ImportError:
     PSYCOPG_IMPORT_ERROR = traceback.format_exc()
 
 _SECONDS_BETWEEN_ATTEMPTS = 1.0
-# libpq tells no SQLSTATE of a refused login. Without FATAL nobody looked at the login; with these words it is the server that is not ready.
-_LOOKED_AT = "FATAL"
+# libpq tells no SQLSTATE of a refused login. Without one of the first nobody looked at the login; with one of the second the server is not ready.
+_REFUSED = ("FATAL", "certificate", "does not support SSL")
 _NOT_READY = (
     "starting up",
     "shutting down",
@@ -42,8 +44,9 @@ _HINTS = (
     ("PAM authentication failed", "the user is a member of rds_iam, which logs in by IAM token only; name another user"),
     ("no pg_hba.conf entry", "the server wants TLS (rds.force_ssl) or another address: set ssl_mode to require, or give ca_cert"),
     ("does not exist", "no such user or database; is login_db right?"),
-    ("certificate", "TLS failed: does ca_cert hold the CA that signed the server's certificate?"),
-    ("SSL", "TLS failed: does ca_cert hold the CA that signed the server's certificate?"),
+    ("does not match host name", "the certificate is another server's: connect by the name of the endpoint; ssl_mode: verify-ca leaves the name out"),
+    ("certificate", f"ca_cert does not hold the CA that signed the certificate, or it has expired; RDS's bundle is {RDS_BUNDLE}"),
+    ("SSL", "client and server do not agree on TLS, or somebody in between hides it; ssl_mode: prefer would take an open connection"),
 )
 _NOT_REACHED_HINT = "is the security group open for this machine, and is the instance available?"
 _ROLES = ("pg_read_all_stats", "pg_signal_backend")
@@ -96,15 +99,14 @@ class Server:
                     autocommit=True,
                     prepare_threshold=None,  # poolers such as PgBouncer and RDS Proxy know no prepared statements
                     row_factory=psycopg.rows.dict_row,
-                    application_name="dbre.rds_encryption",
+                    application_name=OWN_APPLICATION,
                     connect_timeout=max(2, min(10, int(remaining) or 1)),
                     **self._login,
                 )
                 break
             except psycopg.Error as e:
                 words = _words(e)
-                refused = _LOOKED_AT in words and not any(text in words for text in _NOT_READY)
-                if refused or time.monotonic() + _SECONDS_BETWEEN_ATTEMPTS >= deadline:
+                if _is_refused(words) or time.monotonic() + _SECONDS_BETWEEN_ATTEMPTS >= deadline:
                     raise self._login_failure(words) from None
             except (OSError, ValueError) as e:
                 raise StatementError(f"{self._where()}: connecting failed: {e}.", next_step="correct the connection options.") from None
@@ -138,6 +140,13 @@ class Server:
             code = LOST if self._connection.closed or self._connection.broken else e.sqlstate or ""
             raise StatementError(f"{self._where()}: {_words(e)}", code) from None
 
+    @property
+    def tls(self) -> str:
+        """``verified``, ``unverified`` or ``none``: what protects the connection."""
+        if self._connection is None or not self._connection.pgconn.ssl_in_use:
+            return "none"
+        return "verified" if self._login["sslmode"].startswith("verify") else "unverified"
+
     def lost(self, error: StatementError) -> bool:
         """Whether that error means that the connection, not the statement, is at fault."""
         return error.code == LOST
@@ -146,7 +155,7 @@ class Server:
         return f"{self.label} ({self._login.get('host') or 'localhost'}:{self._login.get('port', 5432)})"
 
     def _login_failure(self, words: str) -> StatementError:
-        hint = next((hint for text, hint in _HINTS if text in words), None if _LOOKED_AT in words else _NOT_REACHED_HINT)
+        hint = next((hint for text, hint in _HINTS if text in words), None if _is_refused(words) else _NOT_REACHED_HINT)
         problem = f"{self._where()}: no login as '{self._login.get('user')}' to database '{self._login.get('dbname')}': {words}"
         return StatementError(problem, next_step=f"{hint[0].upper()}{hint[1:]}{'' if hint.endswith('?') else '.'}" if hint else None)
 
@@ -169,9 +178,7 @@ def login_arguments(options: dict, *, host, port, socket, user, password) -> dic
         if not os.path.exists(os.path.expanduser(path)):
             raise EncryptionError(f"The file {path} given as {option} does not exist on this machine.", next_step=f"correct {option}.")
         arguments[name] = os.path.expanduser(path)
-    # libpq's own default, prefer, would take a CA for decoration.
-    arguments["sslmode"] = options.get("ssl_mode") or ("verify-full" if options.get("ca_cert") else "prefer")
-    return arguments
+    return dict(arguments, sslmode=ssl_mode_of(options, socket))
 
 
 def look_at_sessions(server: Server) -> dict:
@@ -225,14 +232,36 @@ def rights(server: Server) -> dict[str, bool]:
 
 
 def login_report(server: Server) -> dict:
-    """What a migration should know of the server: subscriptions, and of each database what a copy changes or starts.
+    """What a migration should know of the server: of each database what a copy changes or starts.
 
     A replica holds what its source holds, and is not asked.
     """
     if server.facts["in_recovery"]:
-        return dict(in_recovery=True, subscriptions=[], databases=[], blind=())
-    blind = []
-    databases = []
+        return dict(in_recovery=True, databases=[], blind=())
+    databases, blind = _in_each_database(server, _database_report)
+    return dict(in_recovery=False, databases=[dict(report, name=name) for name, report in databases.items()], blind=tuple(blind))
+
+
+def subscriptions(server: Server) -> list[dict]:
+    """The subscriptions of all databases."""
+    return server.rows(
+        "SELECT subname, subenabled, datname FROM pg_catalog.pg_subscription AS s JOIN pg_catalog.pg_database AS d ON d.oid = s.subdbid ORDER BY subname"
+    )
+
+
+def last_writes(server: Server) -> dict[str, int]:
+    """How many rows of each table of each database were written since counting began; what a session wrote counts when it ends at the latest."""
+    found, unused = _in_each_database(
+        server,
+        lambda database: database.rows(
+            "SELECT format('%%I.%%I', schemaname, relname) AS name, n_tup_ins + n_tup_upd + n_tup_del AS rows FROM pg_catalog.pg_stat_user_tables", {}
+        ),
+    )
+    return {f"{name}.{row['name']}": row["rows"] for name, rows in found.items() for row in rows}
+
+
+def _in_each_database(server: Server, ask) -> tuple[dict, list[str]]:
+    """The answers of ``ask(server)`` by database, of all that the login may connect to; and what could not be asked."""
     names = [
         row["datname"]
         for row in server.rows(
@@ -240,18 +269,16 @@ def login_report(server: Server) -> dict:
             " AND pg_catalog.has_database_privilege(oid, 'CONNECT') ORDER BY datname"
         )
     ]
+    answers, blind = {}, []
     for name in names[:_ANY_DATABASE_LIMIT]:
         try:
             with server.in_database(name) as database:
-                databases.append(dict(_database_report(database), name=name))
+                answers[name] = ask(database)
         except StatementError as e:
             blind.append(f"database {name} ({e.problem})")
     if len(names) > _ANY_DATABASE_LIMIT:
         blind.append(f"{len(names) - _ANY_DATABASE_LIMIT} more databases")
-    subscriptions = server.rows(
-        "SELECT subname, subenabled, datname FROM pg_catalog.pg_subscription AS s JOIN pg_catalog.pg_database AS d ON d.oid = s.subdbid ORDER BY subname"
-    )
-    return dict(in_recovery=False, subscriptions=subscriptions, databases=databases, blind=tuple(blind))
+    return answers, blind
 
 
 def _database_report(database: Server) -> dict:
@@ -279,8 +306,13 @@ def _database_report(database: Server) -> dict:
     )
 
 
+def _is_refused(words: str) -> bool:
+    return any(text in words for text in _REFUSED) and not any(text in words for text in _NOT_READY)
+
+
 def _words(error) -> str:
     """The server's text in one line; psycopg never puts a password into it."""
     primary = getattr(getattr(error, "diag", None), "message_primary", None)
-    text = primary or " ".join(str(error).split())
+    # With ssl_mode prefer libpq tries twice, and says the same twice.
+    text = primary or " ".join(dict.fromkeys(" ".join(line.split()) for line in str(error).splitlines()))
     return f"{text} (SQLSTATE {error.sqlstate})" if error.sqlstate else text

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.secrets import describe_for_login, read_secret
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import EncryptionError
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.tls import SSL_MODES
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.login import (
     SECRET,
     InstanceLogin,
@@ -32,6 +33,7 @@ COMMON_OPTIONS = dict(
     ca_cert=dict(type="path", aliases=["ssl_ca"]),
     client_cert=dict(type="path", aliases=["ssl_cert"]),
     client_key=dict(type="path", aliases=["ssl_key"], no_log=False),
+    ssl_mode=dict(type="str", choices=list(SSL_MODES)),
     connect_timeout=dict(type="int", default=30),
 )
 

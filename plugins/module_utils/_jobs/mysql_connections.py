@@ -16,7 +16,7 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.mysql
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.connections import DatabaseClient, check_connections
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.mysql_server import open_server, server_dict
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan import mysql_connections as plan
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.connections import Known, Look, sort_sessions
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.connections import Known, Look, sort_sessions, tls_warnings
 
 
 def _look(server, known: Known) -> Look:
@@ -34,7 +34,7 @@ def _look(server, known: Known) -> Look:
 
 def _login_warnings(server, seen: Look) -> list[str]:
     is_replica = seen.has_applier or bool(server.instance and server.instance.replica_of)
-    return plan.tls_warnings(server.tls) + plan.login_warnings(adapter.login_report(server), seen, read_only=server.facts.read_only, is_replica=is_replica)
+    return tls_warnings(server.tls) + plan.login_warnings(adapter.login_report(server), seen, read_only=server.facts.read_only, is_replica=is_replica)
 
 
 def _refusals(server) -> list[str]:

@@ -8,13 +8,11 @@
 
 from __future__ import annotations
 
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.mysql import SSL_MODES, Server, login_arguments
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.mysql import Server, login_arguments
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.database_login import COMMON_OPTIONS, find_login
 
 DEFAULT_PORT = 3306
-CONNECTION_OPTIONS = dict(
-    COMMON_OPTIONS, config_file=dict(type="path"), ssl_mode=dict(type="str", choices=list(SSL_MODES)), check_hostname=dict(type="bool")
-)
+CONNECTION_OPTIONS = dict(COMMON_OPTIONS, config_file=dict(type="path"), check_hostname=dict(type="bool"))
 
 
 def connection_option(required: bool = False) -> dict:

@@ -14,18 +14,15 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter impor
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.connections import DatabaseClient, check_connections
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.database_login import COMMON_OPTIONS, find_login
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan import postgresql_connections as plan
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.connections import Known, Look, sort_sessions
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.connections import Known, Look, sort_sessions, tls_warnings
 
 DEFAULT_PORT = 5432
-SSL_MODES = ["allow", "disable", "prefer", "require", "verify-ca", "verify-full"]
 
 
 def connection_option() -> dict:
     """The argument spec of the connection dict."""
-    own = dict(login_db=dict(type="str", default="postgres"), ssl_mode=dict(type="str", choices=SSL_MODES))
-    common = {name: dict(option) for name, option in COMMON_OPTIONS.items()}
-    common["ca_cert"]["aliases"] = ["ssl_rootcert"]
-    return dict(type="dict", required=True, options=dict(common, **own))
+    authority = dict(COMMON_OPTIONS["ca_cert"], aliases=["ssl_rootcert"])
+    return dict(type="dict", required=True, options=dict(COMMON_OPTIONS, ca_cert=authority, login_db=dict(type="str", default="postgres")))
 
 
 def open_server(context, options: dict, label: str) -> adapter.Server:
@@ -55,12 +52,17 @@ def _look(server, known: Known) -> Look:
 
 def _login_warnings(server, seen: Look) -> list[str]:
     is_replica = bool(server.instance and server.instance.replica_of)
-    return plan.login_warnings(adapter.login_report(server), seen, is_replica=is_replica)
+    return tls_warnings(server.tls) + plan.login_warnings(adapter.login_report(server), seen, is_replica=is_replica)
+
+
+def _refusals(server) -> list[str]:
+    # A replica shows the subscriptions of its source, and none of them works there.
+    return [] if server.facts["in_recovery"] else plan.inbound_refusals(adapter.subscriptions(server))
 
 
 def _server_dict(server) -> dict:
     facts = server.facts
-    return dict(family="postgresql", version=facts["version"], account=facts["account"], read_only=facts["in_recovery"])
+    return dict(family="postgresql", version=facts["version"], account=facts["account"], read_only=facts["in_recovery"], tls=server.tls)
 
 
 CLIENT = DatabaseClient(
@@ -72,6 +74,8 @@ CLIENT = DatabaseClient(
     login_warnings=_login_warnings,
     reader_warnings=plan.reader_warnings,
     server_dict=_server_dict,
+    refusals=_refusals,
+    writes=adapter.last_writes,
 )
 
 

@@ -158,3 +158,14 @@ def look_as_dict(look: Look) -> dict:
         prepared_transactions=list(look.prepared),
         open_transactions=len(look.transactions),
     )
+
+
+def tls_warnings(tls: str) -> list[str]:
+    """What is wrong with the protection of a connection.
+
+    :param tls: ``verified``, ``unverified`` or ``none``.
+    """
+    return {
+        "none": ["the connection is not encrypted: whoever is in between can read it and change it. Set ca_cert (RDS's bundle), or ssl_mode."],
+        "unverified": ["the connection is encrypted, but nobody knows whether it is the server that answers: set ca_cert (RDS's bundle)."],
+    }.get(tls, [])

@@ -61,17 +61,6 @@ def reader_warnings(look: Look) -> list[str]:
     ]
 
 
-def tls_warnings(tls: str) -> list[str]:
-    """What is wrong with the protection of a connection.
-
-    :param tls: ``verified``, ``unverified`` or ``none``.
-    """
-    return {
-        "none": ["the connection is not encrypted: whoever is in between can read it and change it. Set ca_cert (RDS's bundle), or ssl_mode."],
-        "unverified": ["the connection is encrypted, but nobody knows whether it is the server that answers: set ca_cert (RDS's bundle)."],
-    }.get(tls, [])
-
-
 def inbound_refusals(links: list[dict] | None) -> list[str]:
     """Why an instance must not be fenced that RDS does not know as a replica, and that replicates from somebody all the same.
 

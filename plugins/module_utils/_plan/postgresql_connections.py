@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.postgresql_server import OWN_APPLICATION
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.connections import (
     CLIENT,
     OWN,
@@ -27,6 +28,8 @@ _AT_MOST = 5
 
 RULES = (
     SortingRule(OWN, lambda session, known: session.id == known.own_id),
+    # Of this very check: it looks into each database, and a session ends a moment after its connection.
+    SortingRule(OWN, lambda session, known: session.application == OWN_APPLICATION),
     SortingRule(OWN, lambda session, known: session.user in _PLATFORM_USERS | known.ignore_users),
     SortingRule(OWN, lambda session, known: session.kind == "walsender" and session.user in _REPLICATION_LOGINS | known.replication_users),
     SortingRule(READER, lambda session, known: session.kind == "walsender"),
@@ -90,6 +93,24 @@ def missing_rights(rights: dict) -> list[str]:
     return [f"{role} ({why})" for role, why in wanted if not rights.get(role)]
 
 
+def inbound_refusals(subscriptions: list[dict]) -> list[str]:
+    """Why an instance must not be fenced that subscribes to another server.
+
+    What it applies after the snapshot would be missing in the target, and the fence does not keep it out; the copy of the subscription connects
+    from the restored instance with the same slot.
+
+    :param subscriptions: rows of ``pg_subscription``.
+    """
+    enabled = [f"{row['subname']} of database {row['datname']}" for row in subscriptions if row["subenabled"]]
+    if not enabled:
+        return []
+    return [
+        f"It applies changes of another server: subscription {_some(enabled)}. The fence does not keep that out, and the restored copy would "
+        "connect with the same slot. ALTER SUBSCRIPTION ... DISABLE before the run, and ENABLE on the encrypted instance after the cutover; it "
+        "goes on where it stopped, as long as the publisher keeps the slot."
+    ]
+
+
 def login_warnings(report: dict, look: Look, *, is_replica: bool) -> list[str]:
     """What a person should know before the server is snapshotted or replaced.
 
@@ -103,12 +124,6 @@ def login_warnings(report: dict, look: Look, *, is_replica: bool) -> list[str]:
             f"{len(look.prepared)} prepared transaction(s) ({_some(look.prepared)}) wait for COMMIT PREPARED or ROLLBACK PREPARED; they survive "
             "every kill and every copy."
         )
-    for row in report["subscriptions"]:
-        if row["subenabled"]:
-            warnings.append(
-                f"Subscription {row['subname']} of database {row['datname']} is enabled: it writes to the fenced source, and its copy connects "
-                "from the new instance as soon as that is restored. ALTER SUBSCRIPTION ... DISABLE before the run, ENABLE after the cutover."
-            )
     warnings += reader_warnings(look)
     for database in report["databases"]:
         warnings += _database_warnings(database)

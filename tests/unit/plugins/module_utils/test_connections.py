@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import StatementError, WaitTimeoutError
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter import postgresql as postgresql_adapter
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import EncryptionError, StatementError, WaitTimeoutError
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan import mysql_connections as mysql
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan import postgresql_connections as postgresql
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.connections import Known, Look, grouped, in_words
@@ -226,6 +227,16 @@ def test_a_subscription_writes_behind_the_fence(kind):
     assert look_at([backend(5, "postgres", kind, None)], ignore_users=("postgres",)).quiet
 
 
+def test_an_enabled_subscription_is_refused_before_the_fence():
+    rows = [dict(subname="from_erp", subenabled=True, datname="shop"), dict(subname="off", subenabled=False, datname="shop")]
+    assert "from_erp of database shop" in postgresql.inbound_refusals(rows)[0]
+    assert postgresql.inbound_refusals(rows[1:]) == []
+
+
+def test_sessions_of_the_check_itself_do_not_count():
+    assert look_at([backend(5, "postgres", application_name="dbre.rds_encryption")]).quiet
+
+
 def test_what_the_login_may_not_see_counts():
     assert not look_at([backend(5, "app", None, None, client_addr=None)]).quiet
 
@@ -253,6 +264,28 @@ def test_rights_to_see_and_to_end_sessions():
     assert [text.split()[0] for text in postgresql.missing_rights({"pg_read_all_stats": False})] == ["pg_read_all_stats", "pg_signal_backend"]
 
 
+def test_a_missing_library_is_named(monkeypatch):
+    monkeypatch.setattr(postgresql_adapter, "psycopg", None)
+    with pytest.raises(EncryptionError, match="psycopg"):
+        postgresql_adapter.Server({}, "server prod-one")
+
+
+def test_libpq_is_told_how_to_protect_the_connection(tmp_path):
+    ca = tmp_path / "ca.pem"
+    ca.write_text("")
+    place = dict(host="h", port=5432, socket=None, user="u", password="p")
+
+    def told(**options):
+        return postgresql_adapter.login_arguments(options, **place)
+
+    assert told()["sslmode"] == "prefer" and told()["dbname"] == "postgres"
+    assert told(ca_cert=str(ca)) == dict(host="h", port=5432, user="u", password="p", dbname="postgres", sslrootcert=str(ca), sslmode="verify-full")
+    assert told(ca_cert=str(ca), ssl_mode="verify-ca", login_db="shop")["sslmode"] == "verify-ca"
+    for options in (dict(ssl_mode="verify-full"), dict(ca_cert=str(ca), ssl_mode="require"), dict(ca_cert=str(tmp_path / "none.pem"))):
+        with pytest.raises(EncryptionError):
+            told(**options)
+
+
 def test_what_a_copy_changes_or_starts_is_said():
     shop = dict(
         name="shop",
@@ -262,14 +295,13 @@ def test_what_a_copy_changes_or_starts_is_said():
         foreign_servers=[dict(srvname="legacy", fdwname="postgres_fdw", host="old-erp.example", mappings=1)],
     )
     plain = dict(name="plain", unlogged=[], publications=[], cron_jobs=None, foreign_servers=[])
-    subscriptions = [dict(subname="from_erp", subenabled=True, datname="shop"), dict(subname="off", subenabled=False, datname="shop")]
-    report = dict(in_recovery=False, subscriptions=subscriptions, databases=[shop, plain], blind=("database secret (no)",))
+    report = dict(in_recovery=False, databases=[shop, plain], blind=("database secret (no)",))
     said = postgresql.login_warnings(report, Look(prepared=("order-7 of app in shop",)), is_replica=True)
     for expected in (
-        "does not follow a source", "order-7", "Subscription from_erp", "7 unlogged table(s) of database shop (cache0, cache1, cache2, cache3, cache4 and 2",
+        "does not follow a source", "order-7", "7 unlogged table(s) of database shop (cache0, cache1, cache2, cache3, cache4 and 2",
         "publishes orders_pub", "pg_cron (2 active", "legacy (postgres_fdw)", "old-erp.example", "Could not look at database secret",
     ):  # fmt: skip
         assert sum(expected in line for line in said) == 1, expected
-    assert len(said) == 8
-    nothing = dict(in_recovery=True, subscriptions=[], databases=[plain], blind=())
+    assert len(said) == 7
+    nothing = dict(in_recovery=True, databases=[plain], blind=())
     assert postgresql.login_warnings(nothing, Look(), is_replica=True) == []
