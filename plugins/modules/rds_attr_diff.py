@@ -15,6 +15,8 @@ version_added: 1.0.0
 description:
   - Compares every attribute that RDS describes of two DB instances. Each one is equal, or its difference is explained, or it is an
     unexplained difference.
+  - Either side may be a saved description instead, such as the evidence of what an instance was before it was encrypted. Two saved ones are
+    compared without AWS.
   - Explained are differences on purpose (identity, encryption with the key that was asked for), what RDS decides by itself, and what
     the operator accepts.
   - Fails when an unexplained difference is left, and names each.
@@ -26,16 +28,28 @@ options:
   source_db_instance_identifier:
     description:
       - Identifier of the instance that is the measure, such as V(old-prod-one).
+      - With O(source_description), which of the instances in the file it is.
+      - One of this and O(source_description) is required.
     type: str
-    required: true
+  source_description:
+    description:
+      - Path of a JSON file with the description of the measure, as C(aws rds describe-db-instances --output json) prints it; with
+        or without C(DBInstances) around it.
+    type: path
   target_db_instance_identifier:
     description:
       - Identifier of the instance that should be equal to it, such as V(new-prod-one).
+      - With O(target_description), which of the instances in the file it is.
+      - One of this and O(target_description) is required.
     type: str
-    required: true
+  target_description:
+    description:
+      - Path of a JSON file with the description of the instance that should be equal, like O(source_description).
+    type: path
   kms_key_id:
     description:
       - Id, ARN or alias of the KMS key that the target must be encrypted with. By default any key will do.
+      - An ARN of a key is taken as it is when both sides are saved descriptions, so that AWS is not asked.
     type: str
   accepted_differences:
     description:
@@ -98,6 +112,21 @@ EXAMPLES = r"""
       - AvailabilityZone
     fail_on_difference: false
     all: true
+
+# Before: aws rds describe-db-instances --output json > before.json
+- name: Compare with the evidence of what the instance was before
+  dbre.rds_encryption.rds_attr_diff:
+    source_description: before.json
+    source_db_instance_identifier: prod-one
+    target_db_instance_identifier: prod-one
+    kms_key_id: alias/rds-prod
+
+- name: Compare two saved descriptions, without AWS
+  dbre.rds_encryption.rds_attr_diff:
+    source_description: before.json
+    source_db_instance_identifier: prod-one
+    target_description: after.json
+    target_db_instance_identifier: prod-one
 """
 
 RETURN = r"""
@@ -143,21 +172,14 @@ counts:
     unknown: 0
 """
 
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.rds_read import describe_instance, key_description
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._entry import module_main
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import EncryptionError
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.compare import (
-    compare,
-    count_verdicts,
-    counterparts,
-    refuse_unknown_members,
-    unexplained,
-    unified_diff,
-)
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.attr_diff import run
 
 ARGUMENT_SPEC = dict(
-    source_db_instance_identifier=dict(type="str", required=True),
-    target_db_instance_identifier=dict(type="str", required=True),
+    source_db_instance_identifier=dict(type="str"),
+    source_description=dict(type="path"),
+    target_db_instance_identifier=dict(type="str"),
+    target_description=dict(type="path"),
     kms_key_id=dict(type="str"),
     accepted_differences=dict(type="list", elements="str", default=[]),
     fail_on_difference=dict(type="bool", default=True),
@@ -165,58 +187,17 @@ ARGUMENT_SPEC = dict(
     new_prefix=dict(type="str", default="new-"),
     all=dict(type="bool", default=False),
 )
-
-
-def run(context) -> dict:
-    """Read both instances and compare them."""
-    params = context.params
-    rds = context.client("rds")
-    source = _read(rds, params["source_db_instance_identifier"])
-    target = _read(rds, params["target_db_instance_identifier"])
-    refuse_unknown_members(params["accepted_differences"], source, target)
-    key = params["kms_key_id"] and key_description(context.client("kms"), params["kms_key_id"])["Arn"]
-    rows = compare(
-        source,
-        target,
-        names=counterparts(source, target, old_prefix=params["old_prefix"].lower(), new_prefix=params["new_prefix"].lower()),
-        kms_key_arn=key,
-        accepted_differences=params["accepted_differences"],
-    )
-    result = dict(
-        changed=False,
-        rows=[row.to_dict() for row in rows if params["all"] or row.verdict != "equal"],
-        counts=count_verdicts(rows),
-    )
-    if context.diff_mode:
-        result["diff"] = unified_diff(
-            rows, before_header=params["source_db_instance_identifier"], after_header=params["target_db_instance_identifier"]
-        )
-    left = unexplained(rows)
-    if left and params["fail_on_difference"]:
-        raise EncryptionError(
-            f"{params['target_db_instance_identifier']} is not equal to {params['source_db_instance_identifier']}: "
-            + "; ".join(str(row) for row in left)
-            + ".",
-            done="nothing was changed.",
-            next_step="Make the target equal, or name what you accept in accepted_differences.",
-            **result,
-        )
-    return result
-
-
-def _read(rds, identifier: str) -> dict:
-    described = describe_instance(rds, identifier)
-    if described is None:
-        raise EncryptionError(
-            f"There is no DB instance {identifier} in {rds.meta.region_name}.",
-            next_step="Check the identifier, the region and the account.",
-        )
-    return described
+ARGUMENT_RULES = dict(
+    required_one_of=[
+        ("source_db_instance_identifier", "source_description"),
+        ("target_db_instance_identifier", "target_description"),
+    ]
+)
 
 
 def main() -> None:
     """Serve the module."""
-    module_main(ARGUMENT_SPEC, run)
+    module_main(ARGUMENT_SPEC, run, **ARGUMENT_RULES)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import json
 
 import botocore.session
 import pytest
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter import rds_read
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.attributes import RULES
@@ -373,6 +374,74 @@ def test_module_says_what_is_not_there():
         rds_attr_diff.run(Context(Client(source())))
     with pytest.raises(EncryptionError, match="KMS knows no key alias/other"):
         rds_attr_diff.run(Context(Client(source(), target()), kms_key_id="alias/other"))
+
+
+WHEN = datetime.datetime(2026, 3, 4, 5, 6, 7, 890000, tzinfo=datetime.timezone.utc)
+
+
+class NoAws:
+    def __getattr__(self, name):
+        raise AssertionError(f"AWS was asked: {name}")
+
+
+def saved(folder, *descriptions, wrap=lambda instances: {"DBInstances": instances}):
+    """A file as the AWS CLI writes it: times in ISO 8601."""
+    path = folder / f"saved-{len(list(folder.iterdir()))}.json"
+    path.write_text(json.dumps(wrap(list(descriptions)), default=lambda moment: moment.isoformat()), encoding="utf-8")
+    return str(path)
+
+
+@pytest.mark.parametrize("wrap", [lambda all_: {"DBInstances": all_}, lambda all_: all_, lambda all_: all_[0]], ids=["as the CLI", "list", "one"])
+def test_a_saved_description_stands_for_the_instance(tmp_path, wrap):
+    before = saved(tmp_path, source(InstanceCreateTime=WHEN, NobodyKnowsWhen=WHEN, MultiAZ=True), wrap=wrap)
+    now = Client(target(InstanceCreateTime=WHEN, NobodyKnowsWhen=WHEN, MultiAZ=True))
+    context = Context(now, source_description=before, source_db_instance_identifier=None, kms_key_id="alias/rds")
+    result = rds_attr_diff.run(context)
+    assert result["counts"]["different"] == result["counts"]["unknown"] == 0
+    assert result["diff"]["before_header"] == f"old-prod-one ({before})"
+    changed = Client(target(MultiAZ=False))
+    with pytest.raises(EncryptionError, match="new-prod-one is not equal to old-prod-one .*MultiAZ: true -> false"):
+        rds_attr_diff.run(Context(changed, source_description=before))
+
+
+@pytest.mark.parametrize("key, different", [(KEY, 0), (KEY + "0", 1), (None, 0)])
+def test_two_saved_descriptions_need_no_aws(tmp_path, key, different):
+    before, after = saved(tmp_path, source(), source(DBInstanceIdentifier="other")), saved(tmp_path, target(), source())
+    options = dict(source_description=before, target_description=after, kms_key_id=key, fail_on_difference=False)
+    result = rds_attr_diff.run(Context(NoAws(), **options))
+    assert result["counts"]["different"] == different
+
+
+@pytest.mark.parametrize(
+    ("text", "identifier", "words"),
+    [
+        (None, None, "cannot be read"),
+        ("{not json", None, "is not JSON"),
+        ("[" * 100000, None, "is not JSON"),
+        ("[1, 2]", None, "does not hold descriptions"),
+        ('{"db_instance_identifier": "x"}', None, "does not hold descriptions"),
+        ('{"DBInstances": []}', None, "holds no DB instance"),
+        ('{"DBInstanceIdentifier": "a"}', "b", "holds no DB instance b"),
+        ('[{"DBInstanceIdentifier": "a"}, {"DBInstanceIdentifier": "b"}]', None, "holds 2 times a DB instance"),
+        ('{"DBInstanceIdentifier": "a", "Endpoint": "text", "DBParameterGroups": 7}', None, "not described as RDS describes"),
+        (b"\xff\xfe", None, "cannot be read"),
+    ],
+)
+def test_a_file_that_is_no_description_is_refused_in_words(tmp_path, text, identifier, words):
+    path = tmp_path / "file.json"
+    if text is not None:
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    options = dict(source_description=str(path), source_db_instance_identifier=identifier)
+    with pytest.raises(EncryptionError, match=words):
+        rds_attr_diff.run(Context(Client(target()), **options))
+
+
+def test_each_side_is_named_by_identifier_or_file():
+    validator = ArgumentSpecValidator(rds_attr_diff.ARGUMENT_SPEC, **rds_attr_diff.ARGUMENT_RULES)
+    both = {"source_description": "a.json", "target_db_instance_identifier": "b"}
+    assert validator.validate(both).error_messages == []
+    assert len(validator.validate({"source_description": "a.json"}).error_messages) == 1
+    assert "source_db_instance_identifier" in str(validator.validate({}).error_messages)
 
 
 def test_accepted_parameters_are_those_of_the_installed_botocore():
