@@ -65,7 +65,9 @@ unit: $(READY) ## unit tests: no network, no servers
 .PHONY: lab-tests
 lab-tests: setup ## the playbooks, modules and the lab itself, against real database servers
 	$(RUN) python -m pytest -q --timeout=600 tests/lab tests/database
+	rm -rf .cache/iam-actions
 	$(RUN) python -m pytest -q --timeout=900 --numprocesses 3 --dist loadfile tests/scenarios
+	$(RUN) python tools/iam_actions.py .cache/iam-actions
 
 .PHONY: molecule
 molecule: setup ## the roles, by molecule, against the lab

@@ -74,7 +74,7 @@ class Server:
         parameters = wire.form(body, environ.get("QUERY_STRING", ""))
         operation = parameters.get("Action", "")
         request_id = wire.new_request_id()
-        agent = environ.get("HTTP_USER_AGENT", "")
+        agent = _agent(environ)
         request: dict = {}
         cut_after = False
         try:
@@ -131,7 +131,7 @@ class Server:
         operation = _operation(environ, body)
         fault = self.plane.faults.take(service, operation, {}) if service else None
         parameters = _parameters(environ, body)
-        agent = environ.get("HTTP_USER_AGENT", "")
+        agent = _agent(environ)
         if fault is not None and fault["kind"] not in ("cut_after", "hold_after"):
             refused = faults.refusal(fault, operation)
             if refused is None:
@@ -177,6 +177,12 @@ class Server:
         """Whether the key aws/rds is asked for before RDS ever used it; moto would make it."""
         return str(parameters.get("KeyId", "")).endswith("alias/aws/rds") and (
             self.plane.neighbours.find_key(region, "alias/aws/rds") is None)
+
+
+def _agent(environ) -> str:
+    """Who calls: the User-Agent, and the id of the access key, by which the users of one lab can be told apart."""
+    key = re.search(r"Credential=([^/]+)/", environ.get("HTTP_AUTHORIZATION", ""))
+    return environ.get("HTTP_USER_AGENT", "") + (f" key/{key[1]}" if key else "")
 
 
 def _operation(environ, body: bytes) -> str:
