@@ -17,7 +17,9 @@ description:
     policies, attributes, roles and default roles, dynamic privileges, partial revokes, and grants on schemas, tables, columns, routines and proxies.
   - Accounts are created locked and unlocked last; a run that was interrupted anywhere is finished by the next one. A second run executes nothing.
   - A statement that the server refuses is a result of that account and does not end the run. The module fails at the end, with the complete result,
-    if an account could not be made equal.
+    if an account could not be made equal. What is known to be refused is not tried, but reported with its reason.
+  - Statements that differ in the account alone are sent as one that lists the accounts, and many statements in one round trip. Where a list is
+    refused, each of its accounts is done by itself. One run at a time writes accounts of a server; another one waits, and gives up after a minute.
   - Accounts of the server and of RDS, the master user and the logins of the run itself are never touched.
   - Settings of C(mysql.rds_set_configuration), such as C(binlog retention hours), are set to the source's own values.
   - Hashes and passwords are never shown, neither in results nor in diffs nor in errors.
@@ -55,9 +57,22 @@ options:
   fail_on_problem:
     description:
       - Whether to fail when an account or a setting could not be made equal. RV(problems) names them in either case.
-      - Grants on tables and routines that do not exist on the target are remarks, not problems.
+      - Differences that can never be made equal are not among them; see O(fail_on_not_restorable) and O(fail_on_missing_object).
     type: bool
     default: true
+  fail_on_not_restorable:
+    description:
+      - Whether a difference that the login or the server cannot make equal is a problem, too - a privilege that the login may not give, a
+        role that it does not administer, a proxy. Otherwise it is an item of RV(not_restorable) with its reason, and a warning.
+      - No statement is sent for it. The account is made with everything else; it can then do less than on the source.
+    type: bool
+    default: false
+  fail_on_missing_object:
+    description:
+      - Whether a grant on a table, column or routine that does not exist on the target is a problem, too. Otherwise it is an item of
+        RV(not_restorable) and of RV(remarks).
+    type: bool
+    default: false
 attributes:
   check_mode:
     description: Executes no statement that writes, and returns the very statements that a run would execute.
@@ -155,7 +170,8 @@ accounts:
       type: list
       elements: str
 statements:
-  description: All statements in the order of their execution, hashes masked. In check mode those that would be executed.
+  description:
+    - All statements in the order of their execution, each for one account, hashes masked. In check mode those that would be executed.
   returned: always
   type: list
   elements: str
@@ -171,7 +187,16 @@ problems:
   returned: always
   type: list
   elements: dict
-  sample: [{"account": "'dba'@'%'", "problem": "privilege SUPER ON *.*: the login on the target may not give it"}]
+  sample: [{"account": "'iam'@'%'", "problem": "authentication plugin AWSAuthenticationPlugin is not active on the target"}]
+not_restorable:
+  description:
+    - Every difference that cannot be made equal, with its reason. RV(not_restorable[].kind) is V(missing) for a grant on something that the target
+      has not got, V(not restorable) for what the login or the server cannot do, V(unusable) for an account that could not be made or has to
+      stay locked, which is a problem in any case.
+  returned: always
+  type: list
+  elements: dict
+  sample: [{"account": "'dba'@'%'", "difference": "privilege SUPER ON *.*: the login on the target may not give it", "kind": "not restorable"}]
 remarks:
   description: What a cautious person should know - server settings that differ, empty passwords, anonymous accounts, grants on missing objects.
   returned: always
@@ -206,6 +231,8 @@ ARGUMENT_SPEC = dict(
     settings=dict(type="bool", default=True),
     configuration=dict(type="dict", default={}),
     fail_on_problem=dict(type="bool", default=True),
+    fail_on_not_restorable=dict(type="bool", default=False),
+    fail_on_missing_object=dict(type="bool", default=False),
 )
 
 

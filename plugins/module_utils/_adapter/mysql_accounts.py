@@ -150,13 +150,18 @@ def _role_grants(server: Server) -> list[dict]:
 
 
 def read_preconditions(server: Server) -> dict:
-    """Server settings that change what an account means, active authentication plugins, and global rights that the login may give on."""
+    """Server settings that change what an account means, active plugins, and what the login may do (``SHOW GRANTS``)."""
     names = ", ".join(f"'{name}'" for name in PRECONDITIONS)
     variables = {row["variable_name"].lower(): row["value"] for row in server.rows(f"SHOW GLOBAL VARIABLES WHERE Variable_name IN ({names})")}
-    plugins = server.rows("SELECT plugin_name FROM information_schema.plugins WHERE plugin_type = 'AUTHENTICATION' AND plugin_status = 'ACTIVE'")
+    plugins = server.rows(
+        "SELECT plugin_name, plugin_type FROM information_schema.plugins"
+        " WHERE plugin_type IN ('AUTHENTICATION', 'PASSWORD VALIDATION') AND plugin_status = 'ACTIVE'"
+    )
+    validates = any(row["plugin_type"] == "PASSWORD VALIDATION" for row in plugins)
     return dict(
         variables=variables,
-        plugins=frozenset(row["plugin_name"] for row in plugins),
+        plugins=frozenset(row["plugin_name"] for row in plugins if row["plugin_type"] == "AUTHENTICATION"),
+        validates_passwords=validates or any(name in variables for name in ("validate_password.policy", "validate_password_policy")),
         grants=[str(next(iter(row.values()))) for row in server.rows("SHOW GRANTS")],
     )
 

@@ -24,15 +24,18 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.database
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.mysql_server import open_server, server_dict
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.accounts import accounts_from, display_name
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import EncryptionError, RefusedError, StatementError
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.account_rights import Rights, rights_from, roles_named
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.account_sql import UNLOCK, list_together
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.accounts import (
     EQUAL,
+    MISSING,
+    NOT_RESTORABLE,
+    UNUSABLE,
     Rules,
     counts,
     decide,
     decision_as_dict,
     diff_lines,
-    grantable_privileges,
     guard_list,
     in_order,
     named_objects,
@@ -52,6 +55,7 @@ class _Side:
     server: Server
     accounts: dict
     preconditions: dict
+    rights: Rights
 
 
 def sync(context) -> dict:
@@ -91,7 +95,9 @@ def _open_target(context) -> tuple[Server, bool]:
 
 
 def _read(server: Server) -> _Side:
-    return _Side(server, accounts_from(read_account_tables(server), server.facts), read_preconditions(server))
+    tables = read_account_tables(server)
+    preconditions = read_preconditions(server)
+    return _Side(server, accounts_from(tables, server.facts), preconditions, rights_from(preconditions["grants"], tables, server.facts))
 
 
 class _Sync:
@@ -103,14 +109,14 @@ class _Sync:
         self.baseline = baseline
         self.predicted = predicted
         self.problems: list[dict] = []
+        self.not_restorable: list[dict] = []
         self.remarks: list[str] = precondition_differences(source.preconditions["variables"], target.preconditions["variables"])
 
     def run(self) -> dict:
         decisions = self._decide()
         statements = in_order(decisions)
         settings, setting_problems = self._plan_settings()
-        self.problems += [dict(account=display_name(d.key), problem=text) for d in decisions for text, is_problem in d.left_out if is_problem]
-        self.remarks += [f"{display_name(d.key)}: {text}" for d in decisions for text, is_problem in d.left_out if not is_problem]
+        self._look_at_what_is_left_out(decisions)
         self.remarks += remarks(decisions)
         self.problems += [dict(setting=name, problem=text) for name, text in setting_problems]
         outcomes = []
@@ -133,6 +139,7 @@ class _Sync:
 
     def _decide(self):
         params, source, target = self.params, self.source, self.target
+        variables, validates = target.preconditions["variables"], target.preconditions["validates_passwords"]
         instances = [server.instance for server in (source.server, target.server) if server.instance]
         rules = Rules(
             guarded=guard_list(
@@ -144,10 +151,35 @@ class _Sync:
             prune=params["prune"],
             plugins=target.preconditions["plugins"],
             objects=frozenset(read_objects(target.server, *named_objects(source.accounts, target.accounts))),
-            grantable=grantable_privileges(target.preconditions["grants"]),
-            partial_revokes=target.preconditions["variables"].get("partial_revokes", "ON") == "ON",
+            rights=target.rights,
+            partial_revokes=variables.get("partial_revokes", "ON") == "ON",
+            mandatory_roles=roles_named(variables.get("mandatory_roles")),
+            takes_hashes=not (validates and variables.get("strict_password_validation") == "ON"),
+            takes_empty_passwords=not validates,
         )
         return decide(source.accounts, target.accounts, target.server.facts, rules, self.baseline)
+
+    def _look_at_what_is_left_out(self, decisions):
+        """Each difference that stays has its reason; which of them fail the run is the operator's choice, but for accounts of no use."""
+        fatal = {UNUSABLE}
+        if self.params["fail_on_not_restorable"]:
+            fatal.add(NOT_RESTORABLE)
+        if self.params["fail_on_missing_object"]:
+            fatal.add(MISSING)
+        quiet = 0
+        for decision in decisions:
+            account = display_name(decision.key)
+            for text, kind in decision.left_out:
+                self.not_restorable.append(dict(account=account, difference=text, kind=kind))
+                if kind in fatal:
+                    self.problems.append(dict(account=account, problem=text))
+                elif kind == MISSING:
+                    self.remarks.append(f"{account}: {text}")
+                else:
+                    quiet += 1
+        if quiet:
+            texts = [f"{each['account']}: {each['difference']}" for each in self.not_restorable if each["kind"] == NOT_RESTORABLE]
+            self.context.warn(f"{self.target.server.label}: {quiet} difference(s) of accounts cannot be made equal. {_some_of(texts)}")
 
     def _apply(self, statements, decisions):
         if not statements:
@@ -222,6 +254,7 @@ class _Sync:
             statements=[statement.sql.masked for statement in statements],
             settings=settings,
             problems=self.problems,
+            not_restorable=self.not_restorable,
             remarks=self.remarks,
         )
         if self.context.diff_mode:
@@ -242,7 +275,11 @@ class _Sync:
         return result
 
 
-def _in_words(problems: list[dict], at_most: int = 5) -> str:
+def _in_words(problems: list[dict]) -> str:
     texts = [f"{problem.get('account') or 'setting ' + problem['setting']}: {problem['problem']}" for problem in problems]
+    return f"{len(texts)} problem(s) with accounts or settings. {_some_of(texts)}"
+
+
+def _some_of(texts: list[str], at_most: int = 5) -> str:
     more = f"; and {len(texts) - at_most} more" if len(texts) > at_most else ""
-    return f"{len(texts)} problem(s) with accounts or settings. {'; '.join(texts[:at_most])}{more}."
+    return f"{'; '.join(texts[:at_most])}{more}."

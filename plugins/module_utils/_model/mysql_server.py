@@ -27,6 +27,8 @@ _SINCE: dict[str, dict[str, tuple[int, ...]]] = {
     "roles_mapping": {MARIADB: (10, 4)},
     "many_default_roles": {MYSQL: (8, 0, 0)},
     "revoke_admin_option": {MARIADB: (10, 4)},
+    "creator_administers_roles": {MARIADB: (10, 4)},
+    "system_user": {MYSQL: (8, 0, 16)},
     "dynamic_privileges": {MYSQL: (8, 0, 0)},
     "partial_revokes": {MYSQL: (8, 0, 16)},
     "second_password": {MYSQL: (8, 0, 14)},

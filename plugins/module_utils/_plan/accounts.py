@@ -11,23 +11,38 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.accounts import (
-    GRANT_OPTION,
     ROUTINE_LEVELS,
     SECRET_FIELDS,
     Account,
     Key,
     differing_fields,
     display_name,
-    privilege_name,
 )
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.mysql_server import ServerFacts
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.account_rights import Rights
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.account_sql import Statement, drop_statement, statements_for
 
 EQUAL, CREATE, REPAIR, SURPLUS, DROP, SKIPPED, REFUSED = "equal", "create", "repair", "surplus", "drop", "skipped", "refused"
 
-# Accounts of the server and of RDS (docs/database-behaviour, "Never touch"): exact names, since a customer may own rds_app.
-SYSTEM_ACCOUNTS = frozenset({"mysql.sys", "mysql.session", "mysql.infoschema", "mariadb.sys"})
-PLATFORM_ACCOUNTS = frozenset({"rdsadmin", "rdsrepladmin", "rds_superuser_role", "rdsproxyadmin", "rdstopmgr"})
+# Why a difference stays: what a grant is on is not there; the login or the server cannot make it; the account cannot be used as it should.
+MISSING, NOT_RESTORABLE, UNUSABLE = "missing", "not restorable", "unusable"
+
+# Never touched, and nothing besides (docs/database-behaviour, "Never touch"): exact names, since a customer may own rds_app. The master
+# user and the logins of the run join them (``guard_list``).
+_SERVER, _RDS = "belongs to the server", "belongs to RDS"
+GUARDED = {
+    "mysql.sys": _SERVER,
+    "mysql.session": _SERVER,
+    "mysql.infoschema": _SERVER,
+    "mariadb.sys": _SERVER,
+    "event_scheduler@localhost": _SERVER,  # the name under which the scheduler is seen; nobody logs in with it
+    "root@localhost": _SERVER,  # the server's own administrator, where it is not the master user of RDS
+    "rdsadmin": _RDS,
+    "rdsrepladmin": _RDS,
+    "rds_superuser_role": _RDS,
+    "rdsproxyadmin": _RDS,
+    "rdstopmgr": _RDS,
+}
 
 _PASSWORD_PLUGINS = ("mysql_native_password", "caching_sha2_password", "sha256_password", "ed25519")
 
@@ -37,7 +52,7 @@ class Decision:
     """What happens to one account, and why.
 
     :param fields: fields in which source and target differ.
-    :param left_out: differences that cannot or must not be made equal, each with its reason: ``(text, is a problem)``.
+    :param left_out: differences that cannot be made equal: ``(text with the reason, MISSING | NOT_RESTORABLE | UNUSABLE)``.
     :param wanted: the account that the statements lead to: the source's without what is left out.
     """
 
@@ -45,7 +60,7 @@ class Decision:
     action: str
     fields: tuple[str, ...] = ()
     reason: str = ""
-    left_out: tuple[tuple[str, bool], ...] = ()
+    left_out: tuple[tuple[str, str], ...] = ()
     statements: tuple[Statement, ...] = ()
     source: Account | None = None
     target: Account | None = None
@@ -60,8 +75,11 @@ class Rules:
     :param only: names to look at; None for all.
     :param plugins: authentication plugins that are active on the target; None if unknown.
     :param objects: existing tables, columns and routines among those that grants name; None if unknown.
-    :param grantable: global privileges that the login on the target may give on; None if unknown.
+    :param rights: what the login on the target may give and take.
     :param partial_revokes: whether the target knows restrictions.
+    :param mandatory_roles: ``(user, host)`` of the roles that everybody on the target has.
+    :param takes_hashes: whether the target accepts a password by its hash.
+    :param takes_empty_passwords: whether its password policy allows an account without a password.
     """
 
     guarded: dict
@@ -69,8 +87,11 @@ class Rules:
     prune: bool = False
     plugins: frozenset | None = None
     objects: frozenset | None = None
-    grantable: frozenset | None = None
+    rights: Rights = Rights()
     partial_revokes: bool = True
+    mandatory_roles: frozenset = frozenset()
+    takes_hashes: bool = True
+    takes_empty_passwords: bool = True
 
 
 def guard_list(exclude: list[str], masters: list[str], own: list[tuple[str, str]]) -> dict:
@@ -80,17 +101,20 @@ def guard_list(exclude: list[str], masters: list[str], own: list[tuple[str, str]
     :param masters: master users as RDS names them.
     :param own: accounts that the sync itself is logged in with.
     """
-    guarded = {name: "belongs to the server" for name in SYSTEM_ACCOUNTS}
-    guarded.update({name: "belongs to RDS" for name in PLATFORM_ACCOUNTS})
+    guarded = dict(GUARDED)
     guarded.update({name: "is the master user" for name in masters if name})
     guarded.update({f"{user}@{host}": "is the login of this run" for user, host in own})
     guarded.update({name: "is excluded by exclude_users" for name in exclude})
     return guarded
 
 
+def _names_of(key: Key) -> tuple[str, str, str]:
+    return (key[0], f"{key[0]}@{key[1]}", f"'{key[0]}'@'{key[1]}'")
+
+
 def matches(key: Key, name: str) -> bool:
     """Whether ``user``, ``user@host`` or ``'user'@'host'`` names that account."""
-    return name in (key[0], f"{key[0]}@{key[1]}", f"'{key[0]}'@'{key[1]}'")
+    return name in _names_of(key)
 
 
 def decide(source: dict, target: dict, facts: ServerFacts, rules: Rules, baseline: dict | None = None) -> list[Decision]:
@@ -100,34 +124,36 @@ def decide(source: dict, target: dict, facts: ServerFacts, rules: Rules, baselin
     :param facts: the target's.
     :param baseline: accounts of the old primary when an old replica is the source and a new replica the target.
     """
-    guards: dict[str, str] = rules.guarded
-    decisions = []
-    for key in sorted(set(source) | set(target)):
-        names = (key[0], f"{key[0]}@{key[1]}", f"'{key[0]}'@'{key[1]}'")
-        if rules.only is not None and not any(name in rules.only for name in names):
-            continue
-        guard = next((guards[name] for name in names if name in guards), None)
-        decisions.append(_decide_one(key, source.get(key), target.get(key), guard, facts, rules, baseline))
-    return decisions
+    selected = [key for key in sorted(set(source) | set(target)) if rules.only is None or any(matches(key, name) for name in rules.only)]
+    guards = {key: reason for key in selected for reason in (_guard(key, rules.guarded),) if reason}
+    judged = _Judge(facts, rules, target, frozenset(key for key in selected if key in source and key not in guards), source)
+    return [_decide_one(key, source.get(key), target.get(key), guards.get(key), judged, baseline) for key in selected]
 
 
-def _decide_one(key, source, target, guard, facts, rules, baseline) -> Decision:
+def _guard(key: Key, guarded: dict[str, str]) -> str | None:
+    return next((guarded[name] for name in _names_of(key) if name in guarded), None)
+
+
+def _decide_one(key, source, target, guard, judge, baseline) -> Decision:
     fields = tuple(differing_fields(source, target)) if source and target else ()
     known = dict(key=key, fields=fields, source=source, target=target)
     if guard is not None:
         return Decision(action=SKIPPED if fields or not (source and target) else EQUAL, reason=guard, **known)
     if source and target and not fields:
         return Decision(action=EQUAL, **known)
+    if target is not None and not judge.may_change(target) and (source is not None or judge.rules.prune):
+        return _refused("the account has SYSTEM_USER, and the login has not", NOT_RESTORABLE, known)
     if source is None:
-        return _surplus(known, rules, baseline)
+        return _surplus(known, judge.rules, baseline)
     if baseline is not None:
         reason = _comes_by_replication(source, target, baseline.get(key))
         if reason:
-            return Decision(action=REFUSED, reason=reason, left_out=((reason, True),), **known)
-    wanted, left_out, creatable = _restorable(source, target, facts, rules)
-    if not creatable:
-        return Decision(action=REFUSED, reason=left_out[-1][0], left_out=tuple(left_out), **known)
-    statements = tuple(statements_for(wanted, target, facts)) if wanted != target else ()
+            return _refused(reason, UNUSABLE, known)
+    reason = judge.unmakeable(source, target)
+    if reason:
+        return _refused(reason, UNUSABLE, known)
+    wanted, left_out = judge.restorable(source, target)
+    statements = tuple(statements_for(wanted, target, judge.facts)) if wanted != target else ()
     action = CREATE if target is None else REPAIR if statements else REFUSED
     reason = ""
     if baseline is not None and baseline.get(key) is not None:
@@ -135,6 +161,10 @@ def _decide_one(key, source, target, guard, facts, rules, baseline) -> Decision:
     elif action == REFUSED:
         reason = "; ".join(text for text, unused in left_out)
     return Decision(action=action, statements=statements, left_out=tuple(left_out), wanted=wanted, reason=reason, **known)
+
+
+def _refused(reason: str, kind: str, known: dict) -> Decision:
+    return Decision(action=REFUSED, reason=reason, left_out=((reason, kind),), **known)
 
 
 def _surplus(known, rules, baseline) -> Decision:
@@ -157,44 +187,119 @@ def _comes_by_replication(source: Account, target: Account | None, primary: Acco
     return None
 
 
-def _restorable(source: Account, target: Account | None, facts: ServerFacts, rules: Rules):
-    """The source's account without what the target cannot have; what was left out; whether the account can be made at all."""
-    left_out: list[tuple[str, bool]] = []
-    if rules.plugins is not None and not source.is_role:
-        inactive = sorted({plugin for plugin, unused in source.auth} - rules.plugins)
-        if inactive and (target is None or source.auth != target.auth):
-            return source, [(f"authentication plugin {', '.join(inactive)} is not active on the target", True)], False
-    grants = set(source.grants)
-    had = target.grants if target else frozenset()
-    for element in sorted(source.grants - had):
-        reason = _not_grantable(element, source, rules)
-        if reason:
-            grants.discard(element)
-            left_out.append(reason)
-    wanted = replace(source, grants=frozenset(grants))
-    if source.restrictions and not rules.partial_revokes:
-        left_out.append(("partial revokes need partial_revokes=ON on the target; the account stays locked", True))
-        wanted = replace(wanted, restrictions=target.restrictions if target else frozenset(), locked=True)
-    return wanted, left_out, True
+class _Judge:
+    """What of an account the target can have."""
 
+    def __init__(self, facts: ServerFacts, rules: Rules, target: dict, chosen: frozenset, source: dict):
+        self.facts = facts
+        self.rules = rules
+        self._target = target
+        # Accounts that this run makes; a role among them can be given to others.
+        self._made = frozenset(key for key in chosen if key not in target and not self.unmakeable(source[key], None))
 
-def _not_grantable(element, source: Account, rules: Rules) -> tuple[str, bool] | None:
-    level, schema, thing, column, privilege = element
-    if level in ("global", "dynamic", "dynamic option") and rules.grantable is not None and privilege not in rules.grantable:
-        what = "the option to give on" if level == "dynamic option" else "privilege"
-        return f"{what} {privilege} ON *.*: the login on the target may not give it", True
-    if rules.objects is None:
+    def may_change(self, account: Account) -> bool:
+        """Whether the server lets the login change an account of the target at all."""
+        return self.rules.rights.system_users or ("dynamic", "", "", "", "SYSTEM_USER") not in account.grants
+
+    def unmakeable(self, source: Account, target: Account | None) -> str | None:
+        """Why the account cannot get its password, or None. Without it, nothing is done."""
+        if source.is_role or (target is not None and source.auth == target.auth):
+            return None
+        rules = self.rules
+        plugins = {plugin for plugin, unused in source.auth}
+        if rules.plugins is not None and not plugins <= rules.plugins:
+            return f"authentication plugin {', '.join(sorted(plugins - rules.plugins))} is not active on the target"
+        if not rules.takes_hashes and any(hashed for unused, hashed in source.auth):
+            return "strict_password_validation=ON refuses every hash: switch it off in the target's parameter group for the time of the run"
+        empty = any(not hashed and plugin in _PASSWORD_PLUGINS for plugin, hashed in source.auth)
+        if empty and not rules.takes_empty_passwords and not source.looks_like_role:
+            return "it has an empty password, which the password policy of the target refuses"
         return None
-    place = f"{schema}.{thing}"
-    if level in ("table", "column") and (schema, thing) not in rules.objects:
-        # A grant that contains CREATE is accepted for a table that does not exist (yet).
-        if level == "column" or ("table", schema, thing, "", "CREATE") not in source.grants:
-            return f"{privilege} on {place}: the table does not exist on the target", False
-    elif level == "column" and (schema, thing, column) not in rules.objects:
-        return f"{privilege} on {place}: the column {column} does not exist on the target", False
-    elif level in ROUTINE_LEVELS and (level, schema, thing) not in rules.objects:
-        return f"{privilege} on {level} {place}: it does not exist on the target", False
-    return None
+
+    def restorable(self, source: Account, target: Account | None) -> tuple[Account, list[tuple[str, str]]]:
+        """The source's account without what the target cannot have, and what was left out."""
+        left_out: list[tuple[str, str]] = []
+        had = target or Account(*source.key)
+        wanted = replace(
+            source,
+            grants=self._grants(source, had, left_out),
+            roles=self._roles(source, had, left_out),
+            proxies=self._proxies(source, had, left_out),
+        )
+        given = {role[:2] for role in wanted.roles} | self.rules.mandatory_roles
+        for role in sorted(role for role in source.default_roles - had.default_roles if role not in given):
+            left_out.append((f"default role {_role_name(role)}: the account has not got that role on the target", NOT_RESTORABLE))
+            wanted = replace(wanted, default_roles=wanted.default_roles - {role})
+        if source.restrictions and not self.rules.partial_revokes:
+            left_out.append(("partial revokes need partial_revokes=ON on the target; the account stays locked", UNUSABLE))
+            wanted = replace(wanted, restrictions=had.restrictions, locked=True)
+        return wanted, left_out
+
+    def _grants(self, source: Account, had: Account, left_out) -> frozenset:
+        grants = set(source.grants)
+        for element in sorted(source.grants - had.grants):
+            reason = self._not_grantable(element, source)
+            if reason:
+                grants.discard(element)
+                left_out.append(reason)
+        for element in sorted(had.grants - source.grants):
+            if not self.rules.rights.may_give(element):
+                grants.add(element)
+                left_out.append((f"surplus {_grant_name(element)}: the login on the target may not take it", NOT_RESTORABLE))
+        return frozenset(grants)
+
+    def _not_grantable(self, element, source: Account) -> tuple[str, str] | None:
+        level, schema, thing, column, privilege = element
+        if not self.rules.rights.may_give(element):
+            return f"{_grant_name(element)}: the login on the target may not give it", NOT_RESTORABLE
+        objects = self.rules.objects
+        if objects is None:
+            return None
+        place = f"{schema}.{thing}"
+        if level in ("table", "column") and (schema, thing) not in objects:
+            # A grant that contains CREATE is accepted for a table that does not exist (yet).
+            if level == "column" or ("table", schema, thing, "", "CREATE") not in source.grants:
+                return f"{privilege} on {place}: the table does not exist on the target", MISSING
+        elif level == "column" and (schema, thing, column) not in objects:
+            return f"{privilege} on {place}: the column {column} does not exist on the target", MISSING
+        elif level in ROUTINE_LEVELS and (level, schema, thing) not in objects:
+            return f"{privilege} on {level} {place}: it does not exist on the target", MISSING
+        return None
+
+    def _roles(self, source: Account, had: Account, left_out) -> frozenset:
+        roles = set(source.roles)
+        for role in sorted({edge[:2] for edge in source.roles ^ had.roles}):
+            key = (*role, self.facts.can("roles_mapping"))
+            if key not in self._target and key not in self._made:
+                reason = "there is no such role on the target"
+            elif not self.rules.rights.may_give_role(role, key in self._made):
+                reason = "the login on the target does not administer that role"
+            else:
+                continue
+            # The membership stays as it is.
+            roles = {edge for edge in roles if edge[:2] != role} | {edge for edge in had.roles if edge[:2] == role}
+            left_out.append((f"membership in role {_role_name(role)}: {reason}", NOT_RESTORABLE))
+        return frozenset(roles)
+
+    def _proxies(self, source: Account, had: Account, left_out) -> frozenset:
+        proxies = set(source.proxies)
+        for proxied in sorted({proxy[:2] for proxy in source.proxies ^ had.proxies}):
+            if not self.rules.rights.may_give_proxy(proxied[0]):
+                proxies = {proxy for proxy in proxies if proxy[:2] != proxied} | {proxy for proxy in had.proxies if proxy[:2] == proxied}
+                left_out.append((f"proxy for '{proxied[0]}'@'{proxied[1]}': the login on the target may not give or take it", NOT_RESTORABLE))
+        return frozenset(proxies)
+
+
+def _role_name(role: tuple[str, str]) -> str:
+    return f"'{role[0]}'@'{role[1]}'" if role[1] else role[0]
+
+
+def _grant_name(element) -> str:
+    level, schema, thing, column, privilege = element
+    if level in ("global", "dynamic", "dynamic option"):
+        return f"{'option to give on' if level == 'dynamic option' else 'privilege'} {privilege} ON *.*"
+    place = f"{schema}.{thing or '*'}" + (f" ({column})" if column else "")
+    return f"privilege {privilege} ON {level + ' ' if level in ROUTINE_LEVELS else ''}{place}"
 
 
 def named_objects(source: dict, target: dict) -> tuple[set, set, set]:
@@ -210,20 +315,6 @@ def named_objects(source: dict, target: dict) -> tuple[set, set, set]:
             elif level in ROUTINE_LEVELS:
                 routines.add((level, schema, thing))
     return tables, columns, routines
-
-
-def grantable_privileges(grant_lines: list[str]) -> frozenset | None:
-    """Global privileges that a login may give to others, from ``SHOW GRANTS`` of its session; None if it holds ALL."""
-    found: set = set()
-    for line in grant_lines:
-        head, on_all, tail = line.partition(" ON *.* TO ")
-        if not on_all or not head.startswith("GRANT ") or not tail.endswith(" WITH GRANT OPTION"):
-            continue
-        if head == "GRANT ALL PRIVILEGES":
-            return None
-        found.update(privilege_name(word) for word in head[len("GRANT ") :].split(","))
-        found.add(GRANT_OPTION)
-    return frozenset(found)
 
 
 def in_order(decisions: list[Decision]) -> list[Statement]:

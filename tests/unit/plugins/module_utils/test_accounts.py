@@ -14,14 +14,17 @@ import pytest
 
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.accounts import Account, accounts_from, differing_fields
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.mysql_server import facts_from, parse_version
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.account_rights import Rights, rights_from, roles_named
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.account_sql import UNLOCK
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.accounts import (
+    MISSING,
+    NOT_RESTORABLE,
+    UNUSABLE,
     Rules,
     counts,
     decide,
     decision_as_dict,
     diff_lines,
-    grantable_privileges,
     guard_list,
     in_order,
     matches,
@@ -208,13 +211,56 @@ def test_only_the_named():
     assert set(decided([APP, replace(APP, user="b")], [], only=("app@%",))) == {"app"}
 
 
-def test_what_the_login_may_not_give_is_left_out_with_a_reason():
-    source = replace(APP, grants=APP.grants | {(*GLOBAL, "SUPER"), (*GLOBAL, "PROCESS")})
-    decision = decided([source], [], grantable=frozenset({"PROCESS", "GRANT OPTION"}))["app"]
-    assert decision.action == "create" and "SUPER" in decision.left_out[0][0] and decision.left_out[0][1]
-    assert not any("SUPER" in statement.sql.text for statement in decision.statements)
-    again = decided([source], [decision.wanted], grantable=frozenset({"PROCESS", "GRANT OPTION"}))["app"]
-    assert again.action == "refused" and not again.statements
+MASTER = Rights(
+    privileges=frozenset({"PROCESS", "SELECT", "GRANT OPTION"}), elsewhere=False, proxies=frozenset(), roles=frozenset({("own", "%")}),
+    own_roles=False, system_users=False,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("beyond", "words"),
+    [
+        (dict(grants=frozenset({(*GLOBAL, "SUPER"), (*GLOBAL, "PROCESS")})), "privilege SUPER ON *.*"),
+        (dict(grants=frozenset({("dynamic", "", "", "", "X_ADMIN")})), "privilege X_ADMIN ON *.*"),
+        (dict(grants=frozenset({("table", "d", "t", "", "DELETE HISTORY")})), "privilege DELETE HISTORY ON d.t"),
+        (dict(proxies=frozenset({("somebody", "%", True)})), "proxy for 'somebody'@'%'"),
+        (dict(roles=frozenset({("there", "%", False), ("own", "%", True)})), "membership in role 'there'@'%'"),
+        (dict(roles=frozenset({("nowhere", "%", False)})), "no such role"),
+        (dict(default_roles=frozenset({("mandatory", "%"), ("other", "%")})), "default role 'other'@'%'"),
+    ],
+)
+def test_what_the_login_may_not_give_or_take_is_left_out_with_a_reason_and_not_tried_again(beyond, words):
+    roles = [replace(APP, user=user) for user in ("own", "there")]
+    rules = dict(rights=MASTER, mandatory_roles=frozenset({("mandatory", "%")}))
+    plain = replace(APP, grants=frozenset())
+    source = replace(plain, **beyond)
+    decision = decided([source, *roles], roles, **rules)["app"]
+    assert decision.action == "create" and [kind for text, kind in decision.left_out] == [NOT_RESTORABLE]
+    assert words in decision.left_out[0][0]
+    again = decided([source, *roles], [decision.wanted, *roles], **rules)["app"]
+    assert again.action == "refused" and not again.statements and again.left_out
+    # And the other way round: what the login may not take stays, and is said.
+    surplus = decided([plain, *roles], [source, *roles], **rules)["app"]
+    if "default_roles" not in beyond:
+        assert any(kind == NOT_RESTORABLE for text, kind in surplus.left_out)
+        left = decided([plain, *roles], [surplus.wanted or source, *roles], **rules)["app"]
+        assert not left.statements
+
+
+def test_accounts_with_system_user_are_not_the_logins_to_change():
+    system = replace(APP, grants=APP.grants | {("dynamic", "", "", "", "SYSTEM_USER")})
+    decision = decided([APP], [system], rights=MASTER)["app"]
+    assert decision.action == "refused" and "SYSTEM_USER" in decision.reason and not decision.statements
+    assert not decided([], [system], rights=MASTER, prune=True)["app"].statements
+
+
+def test_password_policies_of_the_target():
+    empty = replace(APP, auth=(("caching_sha2_password", ""),))
+    role = replace(empty, locked=True, expired=True)
+    assert decided([empty], [], takes_empty_passwords=False)["app"].left_out[0][1] == UNUSABLE
+    assert decided([role], [], takes_empty_passwords=False)["app"].action == "create"
+    assert decided([replace(empty, locked=True)], [empty], takes_empty_passwords=False)["app"].action == "repair"  # the password is not written
+    assert "strict_password_validation" in decided([APP], [], takes_hashes=False)["app"].reason
 
 
 def test_grants_on_missing_objects_are_left_out():
@@ -233,7 +279,7 @@ def test_grants_on_missing_objects_are_left_out():
     assert (tables, columns, routines) == ({("d", "gone"), ("d", "later")}, {("d", "t", "c")}, {("procedure", "d", "p")})
     decision = decided([source], [], objects=frozenset({("d", "t"), ("d", "t", "c")}))["app"]
     assert decision.wanted.grants == {("table", "d", "later", "", "CREATE"), ("column", "d", "t", "c", "SELECT")}
-    assert not any(is_problem for text, is_problem in decision.left_out)
+    assert {kind for text, kind in decision.left_out} == {MISSING}
 
 
 def test_an_inactive_plugin_leaves_the_account_out():
@@ -268,10 +314,43 @@ def test_three_way_rule_of_a_recreated_replica(old_replica, old_primary, new_rep
     assert bool(decision.statements) is (action in ("create", "repair"))
 
 
-def test_rights_to_give_on():
-    assert grantable_privileges(["GRANT ALL PRIVILEGES ON *.* TO `r`@`%` WITH GRANT OPTION"]) is None
-    lines = ["GRANT SELECT, BINLOG MONITOR ON *.* TO `a`@`%` WITH GRANT OPTION", "GRANT XA_RECOVER_ADMIN ON *.* TO `a`@`%`", "GRANT FILE ON `d`.* TO x"]
-    assert grantable_privileges(lines) == {"SELECT", "REPLICATION CLIENT", "GRANT OPTION"}
+def test_rights_of_a_login_of_mysql():
+    lines = [
+        "GRANT SELECT, PROCESS ON *.* TO `admin`@`%` WITH GRANT OPTION",
+        "GRANT XA_RECOVER_ADMIN ON *.* TO `admin`@`%`",
+        "GRANT `r`@`%` TO `admin`@`%`",
+    ]
+    edges = [("top", "admin", "Y"), ("mid", "top", "N"), ("low", "mid", "Y"), ("else", "other", "Y")]
+    tables = dict(
+        role_edges=[dict(from_user=role, from_host="%", to_user=to, to_host="%", with_admin_option=admin) for role, to, admin in edges],
+        proxies_priv=[
+            dict(user="admin", host="%", proxied_user="app", proxied_host="%", with_grant=1),
+            dict(user="admin", host="%", proxied_user="without", proxied_host="%", with_grant=0),
+            dict(user="root", host="localhost", proxied_user="", proxied_host="", with_grant=1),
+        ],
+    )
+    rights = rights_from(lines, tables, MYSQL)
+    assert rights.privileges == {"SELECT", "PROCESS", "GRANT OPTION"} and not rights.elsewhere and not rights.system_users
+    assert rights.roles == {("top", "%"), ("low", "%")} and rights.proxies == {"app"}
+    assert not rights.may_give_role(("new", "%"), True)  # on MySQL not even to whoever made it
+    assert rights_from([*lines, "GRANT ROLE_ADMIN, SYSTEM_USER ON *.* TO `admin`@`%`"], tables, MYSQL).roles is None
+    assert rights_from([*lines, "GRANT EXECUTE ON `d`.* TO `admin`@`%` WITH GRANT OPTION"], tables, MYSQL).may_give(("schema", "d", "", "", "EXECUTE"))
+    assert not rights.may_give(("schema", "d", "", "", "EXECUTE"))
+
+
+def test_rights_of_a_login_of_mariadb():
+    tables = dict(roles_mapping=[dict(user="admin", host="%", role="r", admin_option="Y"), dict(user="admin", host="%", role="s", admin_option="N")])
+    rights = rights_from(["GRANT ALL PRIVILEGES ON *.* TO `admin`@`%` WITH GRANT OPTION"], tables, MARIADB)
+    assert rights.privileges is None and rights.may_give((*GLOBAL, "SUPER")) and rights.system_users
+    assert rights.may_give_role(("r", ""), False) and rights.may_give_role(("new", ""), True) and not rights.may_give_role(("s", ""), False)
+    assert rights_from(["GRANT SELECT, BINLOG MONITOR ON *.* TO `admin`@`%` WITH GRANT OPTION"], {}, MARIADB).privileges == {
+        "SELECT", "REPLICATION CLIENT", "GRANT OPTION",
+    }  # fmt: skip
+
+
+def test_mandatory_roles_are_named_like_accounts():
+    assert roles_named("`r,1`@`%`, 'it''s'@'localhost',plain,other@host") == {("r,1", "%"), ("it's", "localhost"), ("plain", "%"), ("other", "host")}
+    assert roles_named("") == roles_named(None) == frozenset()
 
 
 def test_reports_hold_no_secret():
