@@ -14,6 +14,8 @@ description:
     the encrypted instances. The unencrypted C(old-NAME) instances stay, with notes on them.
   - Refuses while the fence is not in force, while a member has no encrypted replacement of this fence, while a name is held by somebody else,
     and while an attribute differs without an explanation.
+  - If the primary does not serve under its name in O(cutover_timeout) seconds, the names go back to C(new-NAME) by themselves, and the module
+    fails. Nothing is undone once it serves, since applications may have written to it; a replica that is late is waited for by the next run.
 options:
   name:
     description:
@@ -29,6 +31,12 @@ options:
       - Members of the C(DBInstance) shape whose difference the operator accepts, for example V(EngineVersion).
     type: list
     elements: str
+  cutover_timeout:
+    description:
+      - Seconds in which the swap of names must be confirmed. A swap that failed for another reason is undone too, as long as the primary does
+        not serve under its name.
+    type: int
+    default: 1800
 attributes:
   check_mode:
     description: Can run in check mode and predict the changes without making any.
@@ -120,6 +128,7 @@ ARGUMENT_SPEC = dict(
     name=dict(type="str", required=True),
     kms_key_id=dict(type="str"),
     accepted_differences=dict(type="list", elements="str"),
+    cutover_timeout=dict(type="int", default=1800),
     **PREFIX_SPEC,
     **WAIT_SPEC,
 )

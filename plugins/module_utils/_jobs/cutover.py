@@ -8,6 +8,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter import rds_read
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.rds import Rds
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.common import (
@@ -20,7 +22,17 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.common i
 )
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import EncryptionError
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.topology import Topology
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.cutover import plan_cutover
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.cutover import (
+    await_primary,
+    doubtful,
+    name_is_confirmed,
+    plan_cutover,
+    plan_undo,
+    see_what_was_begun,
+)
+
+# RDS cannot be asked to give a rename up: it is waited for, and then undone.
+SECONDS_FOR_THE_WAY_BACK = 3600.0
 
 
 def run(context) -> dict:
@@ -44,10 +56,66 @@ def run(context) -> dict:
     if context.check_mode:
         return predicted(read_and_plan(), context)
     runner = runner_of(context, rds)
-    last = runner.reconcile(read_and_plan)
+    limit = float(params["cutover_timeout"])
+    waits = doubtful(working_topology(context, rds, params["name"], prefixes))
+    if waits:
+        runner.perform(waits)
+
+    def within_the_limit():
+        plan = read_and_plan()
+        swapping = any(step.action == "Rename" for step in plan.steps)
+        if not swapping:
+            runner.deadline = None
+        elif runner.deadline is None:
+            runner.deadline = context.clock.monotonic() + limit
+        return plan
+
+    try:
+        last = runner.reconcile(within_the_limit)
+    except EncryptionError as failure:
+        if runner.deadline is None:
+            raise
+        raise _take_back(context, runner, lambda: working_topology(context, rds, params["name"], prefixes), failure, limit) from failure
     topology = working_topology(context, rds, params["name"], prefixes)
     _confirm_endpoints(topology)
     return achieved(runner, last, context, members=[_outcome(member) for member in topology.members if member.source])
+
+
+def _take_back(context, runner, read, failure: EncryptionError, limit: float) -> EncryptionError:
+    """Undo a swap of names that did not succeed in time; answers what to tell the operator.
+
+    Nothing is undone once the encrypted instance serves under the name: applications may have written to it. Killed in the middle of this, the
+    next run of the cutover goes forward from what it finds.
+    """
+    topology = read()
+    name = topology.name
+    if any(step["action"] == "Rename" and step["resource"] == topology.primary.new_name for step in runner.executed):
+        # What failed may be a replica: the primary has the rest of its time.
+        with contextlib.suppress(EncryptionError):
+            runner.perform((await_primary(topology),))
+    if name_is_confirmed(read()):
+        return EncryptionError(
+            f"{name} is served by its encrypted instance, but its cutover did not come to its end: {failure.problem}",
+            done="Nothing was undone, since applications may have written to it already. " + (failure.done or ""),
+            next_step=f"Run again: it goes on with what is left. {failure.next_step or ''}".strip(),
+        )
+    context.progress(f"{failure.problem} Taking the names of {name} back.")
+    problem = f"{name} could not be given to its encrypted instance in {limit:.0f} s (rds_encryption_cutover_timeout): {failure.problem}"
+    again = f"Look for the reason (aws rds describe-events). Then run again to give {name} away once more, or roll back to the original."
+    runner.deadline = context.clock.monotonic() + max(limit, SECONDS_FOR_THE_WAY_BACK)
+    try:
+        runner.perform(see_what_was_begun(read()))
+        runner.reconcile(lambda: plan_undo(read(), context.clock.utc()))
+    except EncryptionError as e:
+        return EncryptionError(problem, done=f"The names could not all be taken back: {e.problem} {e.done or ''}".strip(), next_step=again)
+    topology = read()
+    free = ", ".join(member.name for member in topology.members if member.source)
+    new = ", ".join(member.target_identifier for member in topology.members if member.source and member.target)
+    return EncryptionError(
+        problem,
+        done=f"The names went back: nobody has {free}. The encrypted instances are {new}; the originals are fenced, nothing was deleted.",
+        next_step=again,
+    )
 
 
 def _confirm_endpoints(topology: Topology) -> None:

@@ -29,6 +29,8 @@ BOUNDS = {
     "wait_timeout": (1, 31 * DAY),
     "stall_timeout": (1, 31 * DAY),
     "rebind_timeout": (1, 31 * DAY),
+    "cutover_timeout": (1, 31 * DAY),
+    "after_days": (0, 36500),
     "settle_time": (0, 3600),
     "connect_timeout": (1, 3600),
     "time_budget": (0, 31 * DAY),

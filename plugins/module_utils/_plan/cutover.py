@@ -8,6 +8,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import RefusedError
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.names import (
     TAG_CUT_OVER_AT,
@@ -69,11 +71,12 @@ def plan_cutover(
         _check_fence(topology)
     for member in topology.members:
         _check_member(topology, member, assumed)
-    moving = [] if primary.cut_over or assumed else [m for m in topology.members if m.target and _in_motion(m)]
+    targets = [] if assumed else [member for member in topology.members if member.target]
+    moving = [m for m in targets if _losing_its_name(m) or not primary.cut_over and _in_motion(m)]
     if moving:
         # Nothing can be compared while it moves: a run that stopped in the middle of the renames goes on after them.
         return Plan(stages([_wait_for(member) for member in moving]))
-    left = {} if primary.cut_over else differences(topology, kms_key_arn, accepted_differences)
+    left = {} if primary.cut_over or topology.served else differences(topology, kms_key_arn, accepted_differences)
     remarks = ()
     if left and assumed:
         listed = ", ".join(f"{name}: {row.attribute}" for name, rows in left.items() for row in rows)
@@ -91,11 +94,10 @@ def plan_cutover(
     source_tags = topology.source_tags
     proven = source_tags.get(TAG_VALIDATED, "").startswith(fence_id + " ") and source_tags.get(TAG_TARGET_RESOURCE_ID) == target_id
     note_proof = [] if proven else [_tag_source(primary, proof, f"Note on {primary.old_name} that its target is validated")]
-    renames = [_rename_to_name(member) for member in topology.members if member.source and not member.cut_over]
-    cut = {TAG_CUT_OVER_AT: source_tags.get(TAG_CUT_OVER_AT, now)}
-    note_cutover = (
-        [] if TAG_CUT_OVER_AT in source_tags else [_tag_source(primary, cut, f"Note on {primary.old_name} when it was cut over")]
-    )
+    renames = [_rename_to_name(topology, member) for member in topology.members if member.source and not member.cut_over]
+    noted = TAG_CUT_OVER_AT in source_tags and primary.cut_over
+    cut = {TAG_CUT_OVER_AT: now}
+    note_cutover = [] if noted else [_tag_source(primary, cut, f"Note on {primary.old_name} when it was cut over")]
     replicas_clean = [_clean(member) for member in topology.replicas if _has_marks(member, assumed)]
     target_clean = [_clean(primary)] if _has_marks(primary, assumed) else []
     # The target's own marks go last: while they are there, a later run knows that something is left to do.
@@ -105,6 +107,11 @@ def plan_cutover(
 def _in_motion(member: Member) -> bool:
     pending = (member.target.get("PendingModifiedValues") or {}).get("DBInstanceIdentifier")
     return member.target["DBInstanceStatus"] not in READY_STATUSES or pending == member.name
+
+
+def _losing_its_name(member: Member) -> bool:
+    """Whether somebody is just renaming it to something else: an undone cutover that was stopped, or a rollback."""
+    return (member.target.get("PendingModifiedValues") or {}).get("DBInstanceIdentifier") not in (None, member.name)
 
 
 def _wait_for(member: Member) -> Step:
@@ -118,7 +125,9 @@ def _check_fence(topology: Topology) -> None:
         raise RefusedError(
             f"{topology.name} is not fenced: applications may still write to it.",
             done="No name was moved.",
-            next_step="Run the fence phase, then build and validate again.",
+            next_step="Run the fence phase, then build and validate again."
+            if not topology.primary.cut_over
+            else "A rollback was begun and not finished: run it again.",
         )
 
 
@@ -148,14 +157,103 @@ def _tag_source(primary: Member, tags: dict[str, str], what: str) -> Step:
     return Step("AddTagsToResource", primary.old_name, what, {"Tags": tags}, resource_id=primary.source["DbiResourceId"])
 
 
-def _rename_to_name(member: Member) -> Step:
+def _rename_to_name(topology: Topology, member: Member) -> Step:
     return Step(
         "Rename",
         member.target_identifier,
         f"Rename {member.target_identifier} to {member.name}",
         {"NewDBInstanceIdentifier": member.name},
         resource_id=member.target["DbiResourceId"] if member.target else None,
+        replan=True,
+        still=_fence_in_force(topology),
     )
+
+
+def _fence_in_force(topology: Topology) -> Callable[[list[dict]], bool]:
+    """Whether the source is still fenced by the fence that this was planned under: a rollback may have begun meanwhile."""
+    primary, fence_id = topology.primary, topology.fence_id
+    resource_id, old_name = primary.source["DbiResourceId"], primary.old_name
+
+    def still(instances: list[dict]) -> bool:
+        mine = next((i for i in instances if i["DbiResourceId"] == resource_id), None)
+        return mine is not None and mine["DBInstanceIdentifier"] == old_name and tags_of(mine).get(TAG_FENCE_ID) == fence_id
+
+    return still
+
+
+def name_is_confirmed(topology: Topology) -> bool:
+    """Whether the encrypted instance serves under the name, so that applications may be writing to it: from here on nothing is undone."""
+    primary = topology.primary
+    if primary is None or not primary.cut_over or primary.target["DBInstanceStatus"] not in READY_STATUSES:
+        return False
+    return ((primary.target.get("Endpoint") or {}).get("Address") or "").startswith(primary.name + ".")
+
+
+def await_primary(topology: Topology) -> Step:
+    """The wait for a rename of the primary that was begun."""
+    primary = topology.primary
+    return Step(
+        "Rename",
+        primary.new_name,
+        f"Wait until {primary.new_name} is {primary.name}",
+        {"NewDBInstanceIdentifier": primary.name},
+        resource_id=primary.target["DbiResourceId"],
+        started=True,
+    )
+
+
+def doubtful(topology: Topology) -> tuple[Step, ...]:
+    """What must be looked at for a while before a run goes on: names that an undone cutover may just be taking back, unseen as yet."""
+    if not topology.served or topology.finished:
+        return ()
+    return tuple(
+        Step(
+            "SeeThatItStays",
+            member.target_identifier,
+            f"See that nobody takes the name of {member.target_identifier} back",
+            resource_id=member.target["DbiResourceId"],
+        )
+        for member in topology.members
+        if member.source and member.cut_over
+    )
+
+
+def see_what_was_begun(topology: Topology) -> tuple[Step, ...]:
+    """Waits for renames of a cutover that are under way, or were accepted and do not show yet."""
+    return tuple(
+        Step(
+            "SeeThatItStays",
+            member.target_identifier,
+            f"See what becomes of the rename of {member.target_identifier}",
+            resource_id=member.target["DbiResourceId"],
+        )
+        for member in topology.members
+        if member.source and member.target and not member.cut_over
+    )
+
+
+def plan_undo(topology: Topology, now: str) -> Plan:
+    """The steps that take the names back from the encrypted instances, so that nobody has them and the cutover can begin anew.
+
+    If the primary's target was seen with the name, that is noted first: applications may have written to it, so that a rollback to the
+    original would drop writes.
+    """
+    primary = topology.primary
+    having = [member for member in topology.members if member.source and member.cut_over]
+    noted = TAG_CUT_OVER_AT in topology.source_tags or primary not in having
+    what = f"Note on {primary.old_name} that its target had the name for a moment"
+    note = [] if noted else [_tag_source(primary, {TAG_CUT_OVER_AT: now}, what)]
+    back = [
+        Step(
+            "Rename",
+            member.name,
+            f"Take the name {member.name} back: its encrypted instance becomes {member.new_name} again",
+            {"NewDBInstanceIdentifier": member.new_name},
+            resource_id=member.target["DbiResourceId"],
+        )
+        for member in having
+    ]
+    return Plan(stages(note, back))
 
 
 def _has_marks(member: Member, assumed: bool) -> bool:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import (
     CallError,
@@ -58,6 +59,8 @@ class Runner:
         self.progress = progress
         self.limits = limits
         self.executed: list[dict] = []
+        # A moment of the clock at which every wait and every repeated call ends, set by a job for a part of its steps.
+        self.deadline: float | None = None
         self._jitter = jitter
         self._asked: dict[str, int] = {}
 
@@ -129,7 +132,13 @@ class Runner:
             patience.answered()
             return outlooks
 
-        wait_until(look, clock=self.clock, limits=self.limits, progress=self.progress, what=what)
+        wait_until(look, clock=self.clock, limits=self._limits_now(), progress=self.progress, what=what)
+
+    def _limits_now(self) -> Limits:
+        if self.deadline is None:
+            return self.limits
+        left = max(0.0, self.deadline - self.clock.monotonic())
+        return replace(self.limits, wait_timeout=min(self.limits.wait_timeout, left))
 
     def _refuse_endless_repetition(self, step: Step) -> None:
         key = f"{step.action} {step.resource_id or step.resource} {sorted(step.parameters.items(), key=str)}"
@@ -163,7 +172,8 @@ class Runner:
                 error = CallError(Trouble.THROTTLED, type(e).__name__, str(e), step.action)
             if error.trouble in (Trouble.UNKNOWN, Trouble.EXISTS, Trouble.NOT_FOUND, Trouble.BUSY) and self._patience().read(handler.happened):
                 return
-            if self.clock.monotonic() - started > PATIENCE[error.trouble]:
+            late = self.deadline is not None and self.clock.monotonic() > self.deadline
+            if late or self.clock.monotonic() - started > PATIENCE[error.trouble]:
                 raise self._refused(step, error) from error
             if error.trouble is Trouble.BUSY:
                 self._stop_if_final(handler, error)
