@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model import names
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.dependents import KINDS, Fate
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.engines import STRATEGY_ROLES
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
@@ -44,7 +45,8 @@ def test_the_page_of_variables_knows_those_of_the_playbooks():
 def blockers() -> set[str]:
     """The codes of all blockers that preflight can raise."""
     sources = text_of("plugins", "module_utils", "_plan", "preflight.py"), text_of("plugins", "module_utils", "_jobs", "topology_info.py")
-    return {code for source in sources for code in re.findall(r"Blocker\(\s*\"(\w+)\"", source)} | PRINTED_BY_THE_ROLE
+    dependents = {row.kind for row in KINDS if row.fate is Fate.BLOCKS}
+    return dependents | {code for source in sources for code in re.findall(r"Blocker\(\s*\"(\w+)\"", source)} | PRINTED_BY_THE_ROLE
 
 
 def test_the_runbook_explains_every_blocker():

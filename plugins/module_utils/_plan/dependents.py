@@ -584,7 +584,7 @@ def _cloudformation(member: Member, stack: str, logical: str) -> Dependent:
     remark = (
         f"Set DeletionPolicy and UpdateReplacePolicy of {logical} to Retain and update the stack with nothing else; take {logical} out of the "
         f"template and update it again; put it back with DBInstanceIdentifier: {member.name}, {_attributes(member, 'cloudformation')}, without "
-        "SnapshotIdentifier, and import it:"
+        "DBSnapshotIdentifier, and import it:"
     )
     imported = [{"ResourceType": "AWS::RDS::DBInstance", "LogicalResourceId": logical, "ResourceIdentifier": {"DBInstanceIdentifier": member.name}}]
     change_set = f"import-{member.name}"

@@ -7,7 +7,10 @@
 from __future__ import annotations
 
 import json
+import pathlib
 import shlex
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given
@@ -84,6 +87,14 @@ def test_what_is_read_are_operations_of_aws():
         for read in row.reads:
             service, _colon, operation = read.partition(":")
             assert operation in SESSION.get_service_model(service).operation_names, read
+
+
+def test_the_page_says_what_the_table_says():
+    tool = pathlib.Path(__file__).resolve().parents[4] / "tools" / "dependents_page.py"
+    if not tool.exists():
+        pytest.skip("the tools are not part of the built collection")
+    done = subprocess.run([sys.executable, str(tool), "--check"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def command_faults(command: str) -> list[str]:
