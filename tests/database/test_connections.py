@@ -54,6 +54,26 @@ def test_who_is_connected_is_named(server, call):
             call(mysql_connections, options(server))
 
 
+def test_who_comes_writes_and_goes_is_noticed(server, call):
+    """A client that connects for each write is nearly never connected when looked."""
+    stop = threading.Event()
+
+    def come_and_go():
+        while not stop.wait(0.4):
+            with server.connect("app", database="shop") as connection, connection.cursor() as cursor:
+                cursor.execute("INSERT INTO Orders2 VALUES (1)")
+
+    thread = threading.Thread(target=come_and_go)
+    thread.start()
+    try:
+        with pytest.raises(EncryptionError, match=r"somebody wrote to shop.Orders2 between two looks|connection of app@127.0.0.1"):
+            call(mysql_connections, options(server))
+    finally:
+        stop.set()
+        thread.join()
+    assert call(mysql_connections, options(server))["quiet"]
+
+
 def test_check_mode_kills_nobody_and_says_whom_it_would(server, call):
     with server.connect("app") as held:
         looked = call(mysql_connections, options(server, kill=True), check=True)

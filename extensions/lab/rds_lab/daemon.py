@@ -126,6 +126,8 @@ def serve(options: Options, say: Callable[[str], None], ready: Callable[[], None
             certified = [f"*.{settings.account_hash}.{fleet.region}.{settings.dns_suffix}"]
             engines = Engines(directory, certified=certified) if options.engines else NullEngines()
             plane = _plane(options, engines, settings)
+            if options.engines and settings.enforce_security_groups:
+                engines.guard_endpoints(plane.admits)
             if options.engines:
                 _prepare(engines, fleet, say)
             identities = fleets.Loader(plane, engines, say).load(fleet)

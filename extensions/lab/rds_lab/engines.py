@@ -12,6 +12,7 @@ import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+from .gates import Gate
 from .names import Names
 from .servers.certificates import issue
 from .servers.base import Server
@@ -102,6 +103,8 @@ class Engines:
         self._distributions: dict[str, Distribution] = {}
         self._preparing = {engine: threading.Lock() for engine in PROGRAMS}
         self._counter = itertools.count(1)
+        self._admits = None
+        self._gates: dict[str, Gate] = {}
         self._closed = False
 
     # -- instances -----------------------------------------------------------------------------------------------------
@@ -158,6 +161,9 @@ class Engines:
         """Nothing is left of the server."""
         with self._guard:
             server = self._servers.pop(resource_id, None)
+            gate = self._gates.pop(resource_id, None)
+        if gate is not None:
+            gate.close()
         if server is not None:
             server.remove()
 
@@ -249,7 +255,25 @@ class Engines:
 
     def publish(self, resource_id: str, dns_name: str) -> None:
         """``dns_name`` resolves to the instance, for every program on this machine."""
-        self._names.publish(dns_name, self._server(resource_id).address)
+        self._names.publish(dns_name, self._public_address(self._server(resource_id)))
+
+    def guard_endpoints(self, admits) -> None:
+        """From now on endpoints are addresses of their own, which pass on whom ``admits(resource_id, address of the client, port)`` lets in."""
+        self._admits = admits
+
+    def _public_address(self, server: Server) -> str:
+        if self._admits is None:
+            return server.address
+        resource_id = server.resource_id
+        with self._guard:
+            gate = self._gates.get(resource_id)
+            if gate is None or gate.port != server.port:
+                address = gate.address if gate else self._addresses.take()[0]
+                if gate:
+                    gate.close()
+                gate = Gate(address, server.port, (server.address, server.port), lambda client: self._admits(resource_id, client, server.port))
+                self._gates[resource_id] = gate
+            return gate.address
 
     def unpublish(self, dns_name: str) -> None:
         """``dns_name`` no longer resolves."""
@@ -295,6 +319,8 @@ class Engines:
             self._closed = True
             servers = list(self._servers.values())
             self._servers.clear()
+            for gate in self._gates.values():
+                gate.close()
         for server in servers:
             # not remove(): a thread that waits for a server holds its guard
             server.kill_now()

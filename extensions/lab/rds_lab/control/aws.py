@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import secrets as random_secrets
 import string
@@ -119,6 +120,18 @@ class Neighbours:
                     f"The DB instance and EC2 security group are in different VPCs. The DB instance is in {vpc_id} "
                     f"and the EC2 security group is in {group.vpc_id}",
                 )
+
+    def security_group_admits(self, region: str, identifier: str, client: str, port: int) -> bool:
+        """Whether an inbound rule with an address range lets a client in; rules by group or prefix list are not looked at."""
+        group = self.security_group(region, identifier)
+        for rule in group.ingress_rules if group else ():
+            everything = str(rule.ip_protocol) == "-1"
+            if not everything and (rule.ip_protocol != "tcp" or not int(rule.from_port) <= port <= int(rule.to_port)):
+                continue
+            admitted = (rule.ip_range or {}).get("CidrIp")
+            if admitted and ipaddress.ip_address(client) in ipaddress.ip_network(admitted, strict=False):
+                return True
+        return False
 
     def subnet(self, region: str, identifier: str):
         for subnets in self.ec2(region).subnets.values():

@@ -38,6 +38,8 @@ ENGINES = {
         _POSTGRES_LOGS, levels=3),
     "oracle-ee": EngineFacts(1521, "bring-your-own-license", ("19.0.0.0.ru-2025-01.rur-2025-01.r1",), _ORACLE_LOGS, replicas=5),
     "oracle-se2": EngineFacts(1521, "license-included", ("19.0.0.0.ru-2025-01.rur-2025-01.r1",), _ORACLE_LOGS, replicas=0),
+    "oracle-ee-cdb": EngineFacts(1521, "bring-your-own-license", ("19.0.0.0.ru-2025-01.rur-2025-01.r1",), _ORACLE_LOGS, replicas=5),
+    "oracle-se2-cdb": EngineFacts(1521, "license-included", ("19.0.0.0.ru-2025-01.rur-2025-01.r1",), _ORACLE_LOGS, replicas=0),
     "sqlserver-ee": EngineFacts(1433, "license-included", ("15.00.4430.1.v1", "16.00.4185.3.v1"), ("agent", "error"), replicas=5),
     "sqlserver-se": EngineFacts(1433, "license-included", ("15.00.4430.1.v1", "16.00.4185.3.v1"), ("agent", "error"), replicas=0),
     "sqlserver-ex": EngineFacts(1433, "license-included", ("15.00.4430.1.v1", "16.00.4185.3.v1"), ("agent", "error"), replicas=0),
@@ -347,4 +349,4 @@ def allows(parameter: ParameterFacts, text: str) -> bool:
     return all(part.strip().lower() in parameter.allowed.lower().split(",") for part in text.split(","))
 
 
-FAMILY_ENGINES = re.compile(r"^(mysql|mariadb|postgres|oracle-[a-z0-9]+|sqlserver-[a-z]+|db2-[a-z]+|aurora-mysql|aurora-postgresql)-?\d")
+FAMILY_ENGINES = re.compile(r"^(mysql|mariadb|postgres|oracle-[a-z0-9]+(?:-cdb)?|sqlserver-[a-z]+|db2-[a-z]+|aurora-mysql|aurora-postgresql)-?\d")

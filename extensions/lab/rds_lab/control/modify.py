@@ -260,6 +260,7 @@ def apply(plane, instance, now: dict, later: dict, outcome: dict | None = None, 
         if "DBParameterGroupName" in now:
             instance.parameter_group, instance.parameter_status = now["DBParameterGroupName"], "applying"
         if "VpcSecurityGroupIds" in now:
+            instance.groups_before = instance.security_groups
             instance.security_groups, instance.security_status = now["VpcSecurityGroupIds"], "adding"
     plane.publish(instance)
     plane.spawn(instance, "modifying", _script(plane, instance, now, later, outcome, restart, status))

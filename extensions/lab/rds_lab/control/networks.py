@@ -122,6 +122,21 @@ class Networks:
             result.append((existing.id, zone))
         return result
 
+    # Traffic
+
+    def admits(self, resource_id: str, client: str, port: int) -> bool:
+        """Whether a rule of one of an instance's security groups lets a client's address in.
+
+        Groups that are being added do not count before they are active, and those that they replace count until then.
+        """
+        with self.lock:
+            found = [instance for instance in self.store.instances() if instance.resource_id == resource_id]
+            if not found:
+                return False
+            instance = found[0]
+            groups = instance.security_groups if instance.security_status == "active" else instance.groups_before
+            return any(self.neighbours.security_group_admits(instance.region, group, client, port) for group in groups)
+
     # Checks
 
     def check_network(self, region: str, subnet_group: str | None, security_groups: list | None, network_type: str | None,

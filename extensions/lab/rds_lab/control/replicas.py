@@ -14,7 +14,7 @@ from .state import Instance
 
 _FROM_SOURCE = (
     "Engine", "EngineVersion", "MasterUsername", "DBName", "CharacterSetName", "NcharCharacterSetName", "Timezone", "DBSystemId",
-    "LicenseModel", "EngineLifecycleSupport", "MultiTenant",
+    "LicenseModel", "EngineLifecycleSupport", "MultiTenant", "AdditionalStorageVolumes",
 )
 
 

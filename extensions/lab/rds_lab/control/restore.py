@@ -15,7 +15,7 @@ from .state import Instance
 #: What comes with the snapshot and has no parameter.
 _INHERITED = (
     "Engine", "MasterUsername", "DBName", "CharacterSetName", "NcharCharacterSetName", "Timezone", "DBSystemId", "MultiTenant",
-    "PromotionTier",
+    "PromotionTier", "AdditionalStorageVolumes",
 )
 #: Statuses a faulty restore may end in, with the event RDS writes.
 _ENDINGS = {
@@ -166,6 +166,17 @@ def optional(plane, region: str, engine: str, version: str, request: dict, facts
         facts["DomainMemberships"] = [membership]
     if facts.get("DedicatedLogVolume") and facts.get("StorageType") not in ("io1", "io2"):
         raise combination("A dedicated log volume needs Provisioned IOPS storage.")
+    if request.get("EnableCustomerOwnedIp") is not None:
+        facts["CustomerOwnedIpEnabled"] = request["EnableCustomerOwnedIp"]
+    volumes = request.get("AdditionalStorageVolumes")
+    if volumes:
+        if not (catalogue.is_oracle(engine) or catalogue.is_sqlserver(engine)):
+            raise combination(f"Additional storage volumes are not supported for engine {engine}.")
+        facts["AdditionalStorageVolumes"] = [{**volume, "StorageVolumeStatus": "available"} for volume in volumes]
+    if request.get("EnableIAMDatabaseAuthentication") is not None and engine not in ("mysql", "mariadb", "postgres"):
+        raise combination(f"IAM database authentication is not supported for engine {engine}.")
+    if request.get("ProcessorFeatures") and not (catalogue.is_oracle(engine) or catalogue.is_sqlserver(engine)):
+        raise combination(f"Processor features are not supported for engine {engine}.")
     for member in ("TdeCredentialArn", "DBCapacityReservationIdentifier", "CustomIamInstanceProfile"):
         if request.get(member):
             facts[member] = request[member]

@@ -9,7 +9,7 @@ import datetime
 import hashlib
 import re
 
-from . import catalogue, storage, view
+from . import catalogue, storage, streams, view
 from .errors import RdsError
 from .networks import Networks
 from .state import Instance
@@ -71,6 +71,8 @@ class Seeding(Networks):
             instance.addressed = True
             if facts.get("BackupRetentionPeriod"):
                 self.note_automated_backup(instance)
+            for copied in facts.get("DBInstanceAutomatedBackupsReplications") or []:
+                streams.note_copy(self, instance, copied["DBInstanceAutomatedBackupsArn"], 14, None)
             # History begins long ago, so that a read sees it at once.
             instance.publish(self.clock.now() - _LONG_AGO, view.instance_view(self, instance))
             for other in [source] if source else []:

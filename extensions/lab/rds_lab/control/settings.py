@@ -73,6 +73,8 @@ class Settings:
     proxy_target: str = "bound"
     subscription_follows_rename: bool = False
 
+    enforce_security_groups: bool = False   # endpoints let in whom the rules of an instance's security groups admit, and nobody else
+
     # Quotas of an account in a region
     instances: int = 40
     allocated_storage: int = 100000

@@ -70,6 +70,7 @@ class Instance(Record):
         self.subnet_group = ""
         self.security_groups: list = []
         self.security_status = "active"
+        self.groups_before: list = []   # in force while security_status is not active
         self.source_id = ""                     # resource id of the source of this replica
         self.source_arn = ""                    # a source this lab does not hold
         self.replication = {"status": "replicating", "message": ""}

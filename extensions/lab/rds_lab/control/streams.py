@@ -33,7 +33,7 @@ def start(plane, call, request):
         "ActivityStreamKinesisStreamName": f"aws-rds-das-{instance.resource_id}",
         "ActivityStreamMode": request["Mode"],
         "ActivityStreamEngineNativeAuditFieldsIncluded": request.get("EngineNativeAuditFieldsIncluded", False),
-        "ActivityStreamPolicyStatus": "unlocked",
+        "ActivityStreamPolicyStatus": "locked",     # RDS API: ModifyActivityStream, "locked (default)"
     }
     instance.facts.update(facts, ActivityStreamStatus="starting")
     plane.publish(instance)
@@ -48,6 +48,29 @@ def start(plane, call, request):
             "Status": "starting", "Mode": request["Mode"],
             "EngineNativeAuditFieldsIncluded": facts["ActivityStreamEngineNativeAuditFieldsIncluded"],
             "ApplyImmediately": request.get("ApplyImmediately", False)}
+
+
+@operation("ModifyActivityStream")
+def modify(plane, call, request):
+    instance = _streaming(plane, call, request["ResourceArn"])
+    if instance.facts["ActivityStreamStatus"] != "started":
+        raise instance_state("The activity stream is not started.")
+    wanted = request.get("AuditPolicyState")
+    if wanted not in ("locked", "unlocked"):
+        raise value(f"Invalid AuditPolicyState: {wanted}")
+    instance.facts["ActivityStreamPolicyStatus"] = wanted.replace("locked", "locking-policy")
+    plane.publish(instance)
+
+    def run(transition):
+        transition.wait(plane.settings.modify_settings)
+        with plane.changing(instance):
+            instance.facts["ActivityStreamPolicyStatus"] = wanted
+
+    plane.spawn_beside(instance, run)
+    return {"KmsKeyId": instance.facts["ActivityStreamKmsKeyId"], "KinesisStreamName": instance.facts["ActivityStreamKinesisStreamName"],
+            "Status": "started", "Mode": instance.facts["ActivityStreamMode"],
+            "EngineNativeAuditFieldsIncluded": instance.facts.get("ActivityStreamEngineNativeAuditFieldsIncluded", False),
+            "PolicyStatus": instance.facts["ActivityStreamPolicyStatus"]}
 
 
 @operation("StopActivityStream")
@@ -96,13 +119,21 @@ def start_replication(plane, call, request):
     if len([entry for entry in here.values() if entry.get("Region") != call.region]) >= 20:
         raise RdsError("DBInstanceAutomatedBackupQuotaExceeded", "The quota of replicated automated backups is exceeded.")
     arn = view.arn(plane, call.region, "auto-backup", "ab-" + source.resource_id[3:].lower())
-    entry = {**plane.store.region(source.region).automated_backups[source.resource_id], "DBInstanceAutomatedBackupsArn": arn,
-             "Status": "replicating", "BackupRetentionPeriod": request.get("BackupRetentionPeriod", 7)}
-    entry.pop("KmsKeyId", None)
-    here[source.resource_id] = {**entry, **({"KmsKeyId": key} if key else {})}
-    source.facts.setdefault("DBInstanceAutomatedBackupsReplications", []).append({"DBInstanceAutomatedBackupsArn": arn})
+    held = source.facts.get("DBInstanceAutomatedBackupsReplications") or []
+    note_copy(plane, source, arn, request.get("BackupRetentionPeriod", 7), key)
+    source.facts["DBInstanceAutomatedBackupsReplications"] = [*held, {"DBInstanceAutomatedBackupsArn": arn}]
     plane.publish(source)
     return {"DBInstanceAutomatedBackup": here[source.resource_id]}
+
+
+def note_copy(plane, source, arn: str, days: int, key: str | None) -> None:
+    """The automated backups of an instance are in the region of an ARN, too; the caller holds the lock."""
+    entry = plane.store.region(source.region).automated_backups.get(source.resource_id)
+    if entry is None:
+        raise RdsError("InvalidDBInstanceAutomatedBackupState", "The first automated backup of the DB instance has not finished.")
+    copied = {**entry, "DBInstanceAutomatedBackupsArn": arn, "Status": "replicating", "BackupRetentionPeriod": days}
+    copied.pop("KmsKeyId", None)
+    plane.store.region(arn.split(":")[3]).automated_backups[source.resource_id] = {**copied, **({"KmsKeyId": key} if key else {})}
 
 
 @operation("StopDBInstanceAutomatedBackupsReplication")
