@@ -114,7 +114,7 @@ members:
       type: str
       returned: always
 leftovers:
-  description: Encrypted instances of this topology that are of no use any more, and stay until somebody retires them.
+  description: Encrypted instances of this topology that are of no use any more and stay until M(dbre.rds_encryption.rds_retire) is asked to delete them.
   returned: always
   type: list
   elements: str

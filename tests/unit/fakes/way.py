@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs import cutover, fence, replica, restore, rollback, topology_info
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs import cutover, fence, replica, restore, retire, rollback, topology_info
 
 from fakes.region import FakeContext, Region
 from fakes.shapes import KEY
@@ -118,3 +118,9 @@ class Way:
     def rollback(self, discard_writes: bool = False, **more) -> dict:
         params = dict(name=self.name, discard_writes=discard_writes, fleet=[self.name])
         return self.job(rollback.run, **{**params, **more}, **PREFIXES, **WAITING)
+
+    def retire(self, action: str = "delete", confirm=(), **more) -> dict:
+        params = dict(
+            name=self.name, action=action, after_days=14, confirm=list(confirm), encrypt_final_snapshot=False, kms_key_id=KEY, fleet=[self.name]
+        )
+        return self.job(retire.run, **{**params, **more}, **PREFIXES, **WAITING)
