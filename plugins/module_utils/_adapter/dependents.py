@@ -15,8 +15,9 @@ from __future__ import annotations
 import itertools
 import json
 
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.rds import Rds
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.rds import Rds, sort_client_error
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.dependents import KINDS
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import CallError, Trouble
 
 try:
     from botocore.exceptions import BotoCoreError, ClientError
@@ -25,7 +26,9 @@ except ImportError:  # reported by AnsibleAWSModule
     BotoCoreError = ClientError = ResponseParserError = ()
 
 # What would be good to know is not worth minutes of patience with a service that cannot be reached.
-LOOKING = {"retries": {"mode": "standard", "total_max_attempts": 4}, "connect_timeout": 5, "read_timeout": 60}
+LOOKING = {"retries": {"mode": "standard", "total_max_attempts": 3}, "connect_timeout": 5, "read_timeout": 60}
+# What waits between two tries of a read that was throttled, in seconds: a fleet's hosts ask the same services at the same time.
+THROTTLED_PAUSES = (2.0, 4.0, 8.0, 16.0)
 MOST_PAGES = 200
 MOST_BACKUP_PLANS = 200
 MOST_TAG_READS = 200
@@ -36,15 +39,34 @@ _ACTION = {read.partition(":")[2]: read for row in KINDS for read in row.reads}
 class Looking:
     """Makes reads that may be denied, and says in words which were."""
 
-    def __init__(self):
+    def __init__(self, clock):
         self.remarks: list[str] = []
+        self._clock = clock
 
     def attempt(self, what: str, read, default):
         """The answer of ``read()``; ``default``, and a remark that names the permission, if AWS does not answer it."""
+        for pause in (*THROTTLED_PAUSES, None):
+            try:
+                return self._once(what, read, default)
+            except CallError:
+                if pause is None:
+                    self.remarks.append(f"{what} were not looked for: AWS answers too many requests only.")
+                    return default
+                self._clock.sleep(pause)
+        return default
+
+    def _once(self, what: str, read, default):
+        """``attempt``, but for throttling.
+
+        :raises CallError: it was throttled.
+        """
         try:
             return read()
         except ClientError as e:
             code = e.response.get("Error", {}).get("Code", "error")
+            sorted_error = sort_client_error(code, "", e.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 400), e.operation_name)
+            if sorted_error.trouble is Trouble.THROTTLED:
+                raise sorted_error from e
             action = _ACTION.get(e.operation_name, e.operation_name)
             hint = f": allow {action} (docs/iam.md)" if "Denied" in code or "Unauthorized" in code else f" on {action}"
             self.remarks.append(f"{what} were not looked for, {code}{hint}.")
@@ -52,7 +74,9 @@ class Looking:
             self.remarks.append(f"{what} were not looked for, {type(e).__name__}: the service does not answer here, or not in this region.")
         except (AttributeError, KeyError, TypeError, ValueError) as e:
             # An older botocore that does not know the operation, or an answer that lacks what AWS documents: no reason to stop a run.
-            self.remarks.append(f"{what} were not looked for, {type(e).__name__}: the answer could not be understood, or the installed botocore is too old.")
+            self.remarks.append(
+                f"{what} were not looked for, {type(e).__name__}: the answer could not be understood, or the installed botocore is too old."
+            )
         return default
 
 

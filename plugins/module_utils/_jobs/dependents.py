@@ -46,7 +46,7 @@ def run(context) -> dict:
     if topology.skip_reason or topology.problems or not any(member.source for member in topology.members):
         # Whoever asks for the topology says why; where the original is gone, nobody can tell what hung on it.
         return _listed(context, topology, [], [], Plan())
-    looking = adapter.Looking()
+    looking = adapter.Looking(context.clock)
     if params["rebind"]:
         return _rebind(context, rds, topology, looking)
     readings = _read_all(context, rds, topology, looking)

@@ -18,7 +18,9 @@ from hypothesis import strategies as st
 
 botocore_session = pytest.importorskip("botocore.session")
 from botocore import xform_name  # noqa: E402
+from botocore.exceptions import ClientError, EndpointConnectionError  # noqa: E402
 
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.dependents import Looking  # noqa: E402
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.dependents import BY_KIND, KINDS, Fate  # noqa: E402
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import CallError, EncryptionError, Trouble  # noqa: E402
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.names import TAG_NAME  # noqa: E402
@@ -52,7 +54,8 @@ SESSION = botocore_session.get_session()
 
 def instance(identifier: str, resource_id: str, **more) -> dict:
     address = f"{identifier}.abc.eu-central-1.rds.amazonaws.com"
-    return {"DBInstanceIdentifier": identifier, "DbiResourceId": resource_id, "DBInstanceArn": f"{HERE}:db:{identifier}", "Endpoint": {"Address": address}, **more}
+    described = {"DBInstanceIdentifier": identifier, "DbiResourceId": resource_id, "DBInstanceArn": f"{HERE}:db:{identifier}"}
+    return {**described, "Endpoint": {"Address": address}, **more}
 
 
 def topology(stage: str, **more) -> Topology:
@@ -180,7 +183,8 @@ def everything(**more) -> Readings:
         "dms_tasks": [
             {"ReplicationTaskIdentifier": "cdc", "ReplicationTaskArn": "arn:task", "SourceEndpointArn": "arn:e", "MigrationType": "full-load-and-cdc"},
             {"ReplicationTaskIdentifier": "once", "ReplicationTaskArn": "arn:task2", "SourceEndpointArn": "arn:e", "MigrationType": "full-load"},
-            {"ReplicationTaskIdentifier": "into", "ReplicationTaskArn": "arn:task3", "SourceEndpointArn": "arn:x", "TargetEndpointArn": "arn:e", "MigrationType": "cdc"},
+            {"ReplicationTaskIdentifier": "into", "ReplicationTaskArn": "arn:task3", "SourceEndpointArn": "arn:x", "TargetEndpointArn": "arn:e",
+             "MigrationType": "cdc"},
         ],
         "secrets": [{"Name": "app/prod"}, {"Name": "by-tag", "Tags": [{"Key": "id", "Value": OLD}]}, {"Name": "app/production"}],
         "rules": [{"Name": "restarts", "EventPattern": '{"detail": {"SourceIdentifier": ["prod"]}}'}, {"Name": "by id", "EventPattern": f'{{"id": ["{OLD}"]}}'},
@@ -266,7 +270,8 @@ def test_a_policy_for_two_members_is_changed_by_one_command():
     assert [d.done for d in again] == [True] and items_of(over, again) == [d.to_dict() for d in infrastructure(over)]
 
 
-RESOURCES = st.lists(st.sampled_from([f"{USERS}:{OLD}/a", f"{USERS}:{NEW}/a", f"{USERS}:*/a", f"{USERS}:{OLD.lower()}/b", "*", f"arn:aws:s3:::{OLD}"]), min_size=1)
+NAMED = [f"{USERS}:{OLD}/a", f"{USERS}:{NEW}/a", f"{USERS}:*/a", f"{USERS}:{OLD.lower()}/b", "*", f"arn:aws:s3:::{OLD}"]
+RESOURCES = st.lists(st.sampled_from(NAMED), min_size=1)
 STATEMENTS = st.lists(st.fixed_dictionaries({"Effect": st.just("Allow"), "Action": st.just("x"), "Resource": RESOURCES}), min_size=1)
 
 
@@ -451,6 +456,76 @@ def test_a_proxy_that_never_reaches_its_instance_is_given_up_in_time():
     item = items_of(over, find_dependents(over, Readings(proxies=[rds.found()])))[0]
     assert item["kind"] == "rds_proxy" and "prod is UNAVAILABLE: UNREACHABLE" in item["text"]
     assert "aws rds register-db-proxy-targets --db-proxy-name p --db-instance-identifiers prod" in item["commands"]
+
+
+class Subscription:
+    """One event subscription of AWS."""
+
+    read_errors = ()
+
+    def __init__(self, *listed: str):
+        self.listed = list(listed)
+        self.calls = 0
+
+    def instances(self, resource_ids=(), identifiers=()):
+        return []
+
+    def subscription(self, name):
+        return {"CustSubscriptionId": name, "SourceType": "db-instance", "SourceIdsList": self.listed}
+
+    def call(self, operation, SubscriptionName, SourceIdentifier):
+        assert operation == "AddSourceIdentifierToSubscription"
+        self.calls += 1
+        self.listed.append(SourceIdentifier)
+
+
+def test_the_name_is_added_once_to_a_subscription_that_followed_the_original():
+    rds, member = Subscription("old-prod", "other"), topology("over").primary
+    for _run in range(2):
+        runner = Runner(rds, FakeClock(), lambda line: None, Limits(poll_interval=5), jitter=lambda: 0.5)
+        runner.reconcile(lambda: plan_subscription(member, serving_instance(member), rds.subscription("s")))
+    assert rds.listed == ["old-prod", "other", "prod"] and rds.calls == 1
+
+
+# -- reading ---------------------------------------------------------------------------------------------------------------------------
+
+
+def answers(code: str, status: int = 400, operation: str = "DescribeAlarms"):
+    def read():
+        raise ClientError({"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}, operation)
+
+    return read
+
+
+@pytest.mark.parametrize(
+    "read, words",
+    [
+        (answers("AccessDenied", 403), "Alarms were not looked for, AccessDenied: allow cloudwatch:DescribeAlarms (docs/iam.md)."),
+        (answers("AccessDeniedException", operation="ListSecrets"), "allow secretsmanager:ListSecrets"),
+        (answers("InternalFailure", 500), "InternalFailure on cloudwatch:DescribeAlarms"),
+        (lambda: (_ for _ in ()).throw(EndpointConnectionError(endpoint_url="https://x")), "EndpointConnectionError: the service does not answer here"),
+        (lambda: object().describe_integrations(), "AttributeError"),
+        (lambda: {}["Alarms"], "KeyError"),
+    ],
+)
+def test_what_cannot_be_read_is_a_remark(read, words):
+    looking = Looking(FakeClock())
+    assert looking.attempt("Alarms", read, "nothing") == "nothing"
+    assert len(looking.remarks) == 1 and words in looking.remarks[0]
+
+
+def test_a_throttled_read_is_tried_again():
+    left = [1, 2, 3]
+
+    def read():
+        if left:
+            left.pop()
+            answers("ThrottlingException")()
+        return "found"
+
+    looking = Looking(FakeClock())
+    assert looking.attempt("Alarms", read, "nothing") == "found" and not looking.remarks
+    assert looking.attempt("Alarms", answers("Throttling"), "nothing") == "nothing" and "too many requests" in looking.remarks[0]
 
 
 # -- infrastructure as code ------------------------------------------------------------------------------------------------------------
