@@ -82,5 +82,5 @@ for role in "$installed"/roles/*/; do
 done
 
 ansible-builder introspect "$work/collections" >introspect.log 2>&1 || { cat introspect.log; fail "ansible-builder introspect"; }
-grep -q 'PyMySQL' introspect.log || { cat introspect.log; fail "an execution environment would lack PyMySQL"; }
+grep -q 'PyMySQL' introspect.log && grep -q 'psycopg' introspect.log || { cat introspect.log; fail "an execution environment would lack PyMySQL or psycopg"; }
 say "an execution environment gets the Python libraries"
