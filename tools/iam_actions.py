@@ -27,6 +27,7 @@ IMPLIED = {
     "ManageMasterUserPassword": {"secretsmanager:CreateSecret", "secretsmanager:TagResource"},
     "KmsKeyId": {"kms:CreateGrant"},
     "Tags": {"rds:AddTagsToResource"},
+    "FinalDBSnapshotIdentifier": {"rds:CreateDBSnapshot"},
 }
 OF_CALLS = {"secretsmanager:GetSecretValue": {"kms:Decrypt"}}
 # What boto3 calls a service is not always what IAM calls it.

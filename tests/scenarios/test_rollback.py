@@ -1,7 +1,7 @@
 # Copyright (c) the dbre.rds_encryption contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""rollback.yml: back to the original names from wherever a run stands."""
+"""rollback.yml: back to the original names from wherever a run stands; retire.yml: what is left of it all goes when it is named."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ import pytest
 
 MOMENTS = {
     "in-fence": lambda call: call["operation"] == "ModifyDBInstance" and call["parameters"]["DBInstanceIdentifier"] == "one",
-    "while-copying": lambda call: call["operation"] == "CopyDBSnapshot",
     "while-restoring": lambda call: call["operation"] == "RestoreDBInstanceFromDBSnapshot",
-    "in-cutover": lambda call: call["operation"] == "ModifyDBInstance" and call["parameters"].get("NewDBInstanceIdentifier") == "one",
 }
 
 
@@ -24,7 +22,7 @@ def as_before(double, before: dict) -> None:
     """The originals have their names again, and are in every respect as they were; nothing was deleted."""
     there = double.instances()
     for name, instance in before.items():
-        volatile = {"LatestRestorableTime"}
+        volatile = {"LatestRestorableTime", "AutomaticRestartTime"}
         assert {m: v for m, v in there[name].items() if m not in volatile} == {m: v for m, v in instance.items() if m not in volatile}
     assert not [name for name in there if name.startswith("old-")]
     assert not [action for action, _resource in double.steps() if action.startswith("Delete")]
@@ -37,13 +35,7 @@ def test_back_from_a_run_that_was_killed(double, operator, moment):
     running = operator.start(["one"])
     double.await_call(MOMENTS[moment], running)
     running.kill()
-    if moment == "in-cutover":
-        refused = operator.run(["one"], "rollback.yml")
-        assert refused.rc != 0 and "drops every write" in refused.failure("one")
-        run = operator.run(["one"], "rollback.yml", rollback_discard_writes=True).good()
-        assert "The fence of one is" in run.said("one")
-    else:
-        run = operator.run(["one"], "rollback.yml").good()
+    run = operator.run(["one"], "rollback.yml").good()
     assert "one: is its original again" in run.said("one")
     as_before(double, before)
     began = double.now
@@ -51,10 +43,15 @@ def test_back_from_a_run_that_was_killed(double, operator, moment):
     assert set(again.changed.values()) == {0} and double.mutating(began, accepted=False) == []
 
 
-def test_back_after_the_cutover_and_encrypted_anew(double, operator, tmp_path):
+def test_back_after_the_cutover_encrypted_anew_and_retired(double, operator, tmp_path):
     seed(double)
+    double.seed("two")
     before = double.instances()
-    operator.run(["one"]).good()
+    operator.run(["one", "two"]).good()
+    stopped = operator.run(["one", "two"], "retire.yml", retire_after_days=0, retire_confirm=["one", "two"]).good()
+    assert stopped.changed == {"one": 0, "two": 1} and "has replicas" in stopped.said("one") and "after seven days" in stopped.said("two")
+    assert double.instances()["old-two"]["DBInstanceStatus"] == "stopped"
+
     began = double.now
     refused = operator.run(["one"], "rollback.yml")
     assert refused.rc != 0 and "rds_encryption_rollback_discard_writes" in refused.failure("one") and double.mutating(began, accepted=False) == []
@@ -63,9 +60,10 @@ def test_back_after_the_cutover_and_encrypted_anew(double, operator, tmp_path):
     more = dict(rollback_discard_writes=True, after_rollback_tasks=str(hook))
     foretold = operator.run(["one"], "rollback.yml", "--check", **more).good()
     assert double.mutating(began, accepted=False) == []
-    run = operator.run(["new-one", "one"], "rollback.yml", **more).good()
+    run = operator.run(["new-one", "one", "two"], "rollback.yml", **more).good()
+    assert "The fence of one is" in run.said("one") and "is dropped" in run.said("one")
     assert "back: one" in run.said("one") and "left over, encrypted and of no use to a later run: new-one, new-one-replica" in run.said("one")
-    assert foretold.changed == {"one": 1} and run.changed["one"] == 1
+    assert foretold.changed["one"] == run.changed["one"] == 1
     as_before(double, before)
 
     blocked = operator.run(["one"])
@@ -74,3 +72,20 @@ def test_back_after_the_cutover_and_encrypted_anew(double, operator, tmp_path):
     there = double.instances()
     assert there["one"]["KmsKeyId"] == there["one-replica"]["KmsKeyId"] == double.key()
     assert there["one"]["DbiResourceId"] != there["new-one"]["DbiResourceId"]
+
+    more = dict(retire_action="delete", retire_after_days=0, new_prefix="second-", retire_encrypt_final_snapshot=True)
+    began = double.now
+    listed = operator.run(["one"], "retire.yml", **more)
+    assert listed.rc != 0 and "rds_encryption_retire_confirm" in listed.failure("one") and "Delete old-one, after its final snapshot" in listed.said("one")
+    more["retire_confirm"] = ["one", "new-one", "new-one-replica"]
+    foretold = operator.run(["one"], "retire.yml", "--check", **more).good()
+    assert foretold.changed == {"one": 1} and double.mutating(began, accepted=False) == []
+    operator.run(["one"], "retire.yml", **more).good()
+    assert set(double.instances()) == {"one", "one-replica", "two", "new-two"}
+    assert double.instances()["one-replica"]["ReadReplicaSourceDBInstanceIdentifier"] == "one"
+    of_one = {s["DBSnapshotIdentifier"]: s["Encrypted"] for s in double.snapshots() if "two" not in s["DBSnapshotIdentifier"]}
+    plain = [name for name, encrypted in of_one.items() if not encrypted]
+    assert len(plain) == 1 and plain[0].startswith("old-one-f") and plain[0].endswith("-final") and of_one[plain[0] + "-encrypted"]
+    began = double.now
+    again = operator.run(["one"], "retire.yml", **more).good()
+    assert again.changed == {"one": 0} and double.mutating(began, accepted=False) == []

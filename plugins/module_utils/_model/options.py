@@ -23,17 +23,19 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.names i
 
 DAY = 86400
 
-# Option -> least and greatest value, in seconds but for ports. A wait of more than a month is a mistake: RDS ends every operation before.
+# Option -> least and greatest value, in seconds but for ports and days. A wait of more than a month is a mistake: RDS ends every operation before.
 BOUNDS = {
     "poll_interval": (0.01, 3600),
     "wait_timeout": (1, 31 * DAY),
     "stall_timeout": (1, 31 * DAY),
     "rebind_timeout": (1, 31 * DAY),
-    "cutover_timeout": (1, 31 * DAY),
-    "after_days": (0, 36500),
     "settle_time": (0, 3600),
     "connect_timeout": (1, 3600),
     "time_budget": (0, 31 * DAY),
+    "max_age": (0, 31 * DAY),
+    "seed_snapshot_max_age": (0, 31 * DAY),
+    "cutover_timeout": (1, DAY),
+    "after_days": (0, 3650),
     "login_port": (1, 65535),
 }
 
