@@ -11,6 +11,7 @@ again (nothing may change), look at the end state from outside with boto3 and SQ
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import pathlib
 import re
@@ -19,7 +20,6 @@ import sys
 import time
 
 import boto3
-import pymysql
 import yaml
 
 TOP = pathlib.Path(__file__).resolve().parents[1]
@@ -27,12 +27,21 @@ LAB = TOP / "extensions" / "lab"
 WORK = TOP / ".cache" / "rehearse"
 sys.path.insert(0, str(LAB))
 
+from rds_lab.clients import client_of  # noqa: E402  (the lab is no installed package)
 from rds_lab.writer import Writer  # noqa: E402  (the lab is no installed package)
 
 KEY = "alias/prod-rds"
 STARTED = time.monotonic()
 # The tables of the writer differ on purpose: the application goes on writing to the encrypted instance.
 LIVE_TABLES = ("lab_writes",)
+MYSQL_TABLES = (
+    "SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.TABLES WHERE TABLE_TYPE = 'BASE TABLE' AND TABLE_SCHEMA NOT IN "
+    "('mysql', 'sys', 'information_schema', 'performance_schema')"
+)
+POSTGRES_TABLES = (
+    "SELECT schemaname, tablename FROM pg_tables JOIN pg_class ON oid = format('%I.%I', schemaname, tablename)::regclass"
+    " WHERE schemaname NOT IN ('pg_catalog', 'information_schema') AND relpersistence = 'p' AND has_table_privilege(oid, 'SELECT')"
+)
 
 
 def say(text: str) -> None:
@@ -109,15 +118,25 @@ def make_sure_of_the_key() -> None:
 
 def speaks_sql(instance: dict) -> bool:
     """Whether a rehearsal can write to an instance and compare its tables."""
-    return instance["Engine"] in ("mariadb", "mysql")
+    return instance["Engine"] in ("mariadb", "mysql", "postgres")
+
+
+def connect(instance: dict, password: str, database: str | None = None):
+    """A connection of the master user."""
+    endpoint = instance["Endpoint"]
+    client = client_of(instance["Engine"])
+    return client.connect(endpoint["Address"], endpoint["Port"], instance["MasterUsername"], password, database)
 
 
 def make_a_database(instance: dict, password: str) -> None:
-    """The schema that the application writes into; a captured fleet comes with empty databases."""
-    endpoint = instance["Endpoint"]
-    connection = pymysql.connect(host=endpoint["Address"], port=endpoint["Port"], user=instance["MasterUsername"], password=password, read_timeout=60)
-    with connection, connection.cursor() as cursor:
-        cursor.execute("CREATE DATABASE IF NOT EXISTS app")
+    """The database that the application writes into; a captured fleet comes with empty ones."""
+    with contextlib.closing(connect(instance, password)) as connection, connection.cursor() as cursor:
+        if instance["Engine"] != "postgres":
+            cursor.execute("CREATE DATABASE IF NOT EXISTS app")
+        else:
+            cursor.execute("SELECT 1 FROM pg_database WHERE datname = 'app'")
+            if not cursor.fetchone():
+                cursor.execute("CREATE DATABASE app")
 
 
 def changed_in(log: str) -> dict[str, int]:
@@ -132,20 +151,29 @@ def describe() -> dict[str, dict]:
     return {instance["DBInstanceIdentifier"]: instance for page in pages for instance in page["DBInstances"]}
 
 
-def digests(instance: dict, user: str, password: str) -> dict[str, object]:
-    """``schema.table`` -> a digest of its rows, for every base table that is not the server's own or being written to."""
-    endpoint = instance["Endpoint"]
-    connection = pymysql.connect(host=endpoint["Address"], port=endpoint["Port"], user=user, password=password, read_timeout=60)
-    with connection, connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.TABLES WHERE TABLE_TYPE = 'BASE TABLE' AND TABLE_SCHEMA NOT IN "
-            "('mysql', 'sys', 'information_schema', 'performance_schema')"
-        )
+def digests(instance: dict, password: str) -> dict[str, object]:
+    """Table -> a digest of its rows, for every table that the master user may read and that is not the server's own or being written to."""
+    if instance["Engine"] != "postgres":
+        return digests_in(connect(instance, password), MYSQL_TABLES, "`")
+    with contextlib.closing(connect(instance, password)) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate AND datname <> 'rdsadmin'")
+        databases = [row[0] for row in cursor.fetchall()]
+    return {
+        f"{database}.{table}": digest
+        for database in databases
+        for table, digest in digests_in(connect(instance, password, database), POSTGRES_TABLES, '"').items()
+    }
+
+
+def digests_in(connection, tables: str, quote: str) -> dict[str, object]:
+    """``schema.table`` -> a digest of its rows, for the tables that a statement lists."""
+    with contextlib.closing(connection), connection.cursor() as cursor:
+        cursor.execute(tables)
         names = [(schema, table) for schema, table in cursor.fetchall() if table not in LIVE_TABLES]
         result = {}
         for schema, table in names:
             # Not CHECKSUM TABLE: on MariaDB it tells equal rows apart when a column is generated and stored.
-            quoted = ".".join("`" + part.replace("`", "``") + "`" for part in (schema, table))
+            quoted = ".".join(quote + part.replace(quote, quote * 2) + quote for part in (schema, table))
             cursor.execute(f"SELECT * FROM {quoted}")
             result[f"{schema}.{table}"] = hash(tuple(sorted(map(repr, cursor.fetchall()))))
     return result
@@ -165,9 +193,10 @@ def rehearse(options) -> bool:
             endpoint = before[name]["Endpoint"]
             make_a_database(before[name], password)
             writers[name] = Writer(
-                endpoint["Address"], port=endpoint["Port"], user=before[name]["MasterUsername"], password=password, database="app", workers=2
+                endpoint["Address"], port=endpoint["Port"], user=before[name]["MasterUsername"], password=password, database="app", workers=2,
+                engine=before[name]["Engine"],
             ).start()
-        data_before = {name: digests(before[name], before[name]["MasterUsername"], password) for name in before if speaks_sql(before[name])}
+        data_before = {name: digests(before[name], password) for name in before if speaks_sql(before[name])}
         say("Plan")
         playbook("plan.yml", log="plan.log")
         say("Encrypt")
@@ -198,7 +227,7 @@ def judge(before, data_before, writers, password, first: int, second: int) -> bo
             rows.append((name, "encrypted", "as before" if untouched else "TOUCHED", "-", "-", "-", "-", "-"))
             continue
         kept = bool(old and old["DbiResourceId"] == before[name]["DbiResourceId"] and not old["StorageEncrypted"])
-        same = name not in data_before or (now is not None and digests(now, now["MasterUsername"], password) == data_before[name])
+        same = name not in data_before or (now is not None and digests(now, password) == data_before[name])
         report = writers[name].verify() if name in writers and encrypted else None
         data = "no SQL" if name not in data_before else "tables equal" if same else "TABLES DIFFER"
         if report:

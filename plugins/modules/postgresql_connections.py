@@ -15,13 +15,14 @@ version_added: 1.0.0
 description:
   - Looks at a server several times, some seconds apart, until no client is connected to any of its databases and no transaction is prepared.
     One look proves nothing, because connection pools come back.
+  - Whoever connects, writes and leaves between two looks is noticed by the number of rows that were written to each table of each database.
   - What counts are the client backends in C(pg_stat_activity), and the workers of subscriptions, which write what another server sends. The
     own session, the server's own processes, RDS's users C(rdsadmin) and C(rdstopmgr), and the C(walsender) processes of RDS's replicas do not
     count. Other readers of the write-ahead log and logical replication slots (change-data-capture tools) do not count either, but are warned of.
   - The texts of statements are never read.
   - With O(login_only=true) it only proves that the login works and reports what a migration should know of the server - unlogged tables,
-    replication slots, publications, subscriptions, prepared transactions, C(pg_cron), foreign servers. It looks into each database that the
-    login may connect to.
+    replication slots, publications, prepared transactions, C(pg_cron), foreign servers. It looks into each database that the login may connect
+    to. A server with an enabled subscription is refused, because no fence stops what that applies.
   - Roles and grants come with the snapshot. There is nothing to synchronise.
 author:
   - The dbre.rds_encryption contributors (@dbre)
