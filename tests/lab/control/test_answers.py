@@ -331,6 +331,14 @@ def test_activity_streams(lab, refused):
     lab.finish()
     shown = lab.describe("ora")
     assert (shown["ActivityStreamStatus"], shown["ActivityStreamKinesisStreamName"]) == ("started", f"aws-rds-das-{resource_id}")
+    assert shown["ActivityStreamPolicyStatus"] == "locked"
+    with refused("InvalidParameterValue"):
+        lab.rds.modify_activity_stream(ResourceArn=shown["DBInstanceArn"])
+    lab.rds.modify_activity_stream(ResourceArn=shown["DBInstanceArn"], AuditPolicyState="unlocked")
+    lab.advance(6)
+    assert lab.describe("ora")["ActivityStreamPolicyStatus"] == "unlocking-policy"
+    lab.finish()
+    assert lab.describe("ora")["ActivityStreamPolicyStatus"] == "unlocked"
     lab.rds.stop_activity_stream(ResourceArn=shown["DBInstanceArn"])
     lab.finish()
     assert lab.describe("ora")["ActivityStreamStatus"] == "stopped" and "ActivityStreamKmsKeyId" not in lab.describe("ora")
@@ -355,3 +363,22 @@ def test_backups_replicated_abroad(lab, refused):
     abroad.stop_db_instance_automated_backups_replication(SourceDBInstanceArn=arn)
     lab.finish()
     assert "DBInstanceAutomatedBackupsReplications" not in lab.describe("prod-one")
+    abroad.start_db_instance_automated_backups_replication(**start, KmsKeyId=there, BackupRetentionPeriod=3)
+    lab.finish()
+    again = abroad.describe_db_instance_automated_backups(DBInstanceAutomatedBackupsArn=found["DBInstanceAutomatedBackupsArn"])
+    assert [copied["BackupRetentionPeriod"] for copied in again["DBInstanceAutomatedBackups"]] == [3]
+
+
+def test_what_other_engines_have_at_the_restore(lab, refused):
+    volume = {"VolumeName": "rdsdbdata2", "AllocatedStorage": 200, "StorageType": "gp3"}
+    lab.seed("ora", Engine="oracle-ee-cdb", EngineVersion="19.0.0.0.ru-2025-01.rur-2025-01.r1", AllocatedStorage=100, AdditionalStorageVolumes=[volume], BackupRetentionPeriod=0)
+    lab.rds.create_db_snapshot(DBInstanceIdentifier="ora", DBSnapshotIdentifier="s")
+    lab.finish()
+    restore = {"DBSnapshotIdentifier": "s", "DBInstanceIdentifier": "new-ora"}
+    with refused("InvalidParameterCombination", "IAM"):
+        lab.rds.restore_db_instance_from_db_snapshot(**restore, EnableIAMDatabaseAuthentication=False)
+    lab.rds.restore_db_instance_from_db_snapshot(**restore, EnableCustomerOwnedIp=True, ProcessorFeatures=[{"Name": "coreCount", "Value": "2"}])
+    lab.finish()
+    shown = lab.describe("new-ora")
+    assert (shown["AdditionalStorageVolumes"][0]["VolumeName"], shown["CustomerOwnedIpEnabled"], shown["Engine"]) == ("rdsdbdata2", True, "oracle-ee-cdb")
+    assert shown["DBParameterGroups"][0]["DBParameterGroupName"] == "default.oracle-ee-cdb-19"

@@ -15,7 +15,7 @@ from fakes.shapes import REGION, instance, replica
 FAR = "eu-west-1"
 ROLE = "arn:aws:iam::111122223333:role/"
 OWN_KEY = f"arn:aws:kms:{REGION}:111122223333:key/11111111-2222-3333-4444-555555555555"
-TAGS = {"team": "dbre", "cost centre": "47 / 11", "Größe": "ä=ö, \"ü\" 'ß'", "empty": "", "aws:cloudformation:stack-name": "prod"}
+TAGS = {"team": "dbre", "cost centre": "47 / 11", "Größe": "ä=ö @ü/ß +1", "empty": "", "aws:cloudformation:stack-name": "prod"}
 COMMON = dict(
     DBInstanceClass="db.r6g.2xlarge",
     AutoMinorVersionUpgrade=False,
