@@ -197,7 +197,7 @@ def _quarantine(context, unread: surroundings.Unread) -> Quarantine | None:
     found = unread.attempt(what, lambda: surroundings.security_group(context.client("ec2", GLANCING), asked), {})
     if found is None:
         return Quarantine(asked, problem=f"rds_encryption_quarantine_security_group_id: EC2 knows no security group {asked} in this region.")
-    return Quarantine(asked, vpc=found.get("VpcId"))
+    return Quarantine(asked, vpc=found.get("VpcId"), admits_nobody=found.get("IpPermissions") == [])
 
 
 def _result(topology: Topology, action: str, reason: str, policy: Policy, **more) -> dict:

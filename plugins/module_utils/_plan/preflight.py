@@ -59,10 +59,14 @@ class Key:
 
 @dataclass(frozen=True)
 class Quarantine:
-    """What EC2 says of the security group that is to keep clients out; ``problem`` is set instead when it says no."""
+    """What EC2 says of the security group that is to keep clients out; ``problem`` is set instead when it says no.
+
+    :param admits_nobody: it has no inbound rule at all.
+    """
 
     group: str
     vpc: str | None = None
+    admits_nobody: bool = False
     problem: str | None = None
 
 
@@ -154,7 +158,7 @@ def judge(topology: Topology, listing: Listing, around: Surroundings, policy: Po
         *_structure_blockers(topology, around),
         *_tag_blockers(topology),
         *_class_blockers(topology, around),
-        *_quarantine_blockers(topology, around),
+        *_quarantine_blockers(topology, around, policy),
         *_state_blockers(topology, around, policy),
         *_quota_blockers(topology, around, fleet_needs),
     ]
@@ -299,12 +303,15 @@ def _class_blockers(topology: Topology, around: Surroundings) -> list[Blocker]:
     return blockers
 
 
-def _quarantine_blockers(topology: Topology, around: Surroundings) -> list[Blocker]:
+def _quarantine_blockers(topology: Topology, around: Surroundings, policy: Policy) -> list[Blocker]:
     wanted = around.quarantine
     if wanted is None:
         return []
     if wanted.problem:
         return [Blocker("quarantine", wanted.group, wanted.problem)]
+    if wanted.admits_nobody and policy.database_access:
+        text = f"{wanted.group} has no inbound rule: behind the fence nobody could log in to look for connections. Let the controller in."
+        return [Blocker("quarantine", wanted.group, text)]
     blockers = []
     for member in topology.members:
         if member.source is None:
@@ -382,9 +389,15 @@ def _warnings(topology: Topology, around: Surroundings, policy: Policy) -> list[
         if described.get("IAMDatabaseAuthenticationEnabled"):
             warnings.append(f"{member.name}: IAM policies with rds-db:connect name the resource id, which changes: update them.")
         if described.get("ActivityStreamStatus", "stopped") not in ("stopped", None):
-            warnings.append(f"{member.name}: its activity stream must be started anew on the encrypted instance.")
+            warnings.append(
+                f"{member.name}: an activity stream is started on the encrypted instance, too; its Kinesis stream has another name, so that "
+                "consumers must be moved, and an Oracle instance loses its unified audit trail by that (the original keeps it)."
+            )
         if described.get("DBInstanceAutomatedBackupsReplications"):
-            warnings.append(f"{member.name}: automated backups are replicated to another region; start that anew for the encrypted instance.")
+            warnings.append(
+                f"{member.name}: the replication of automated backups to another region begins anew for the encrypted instance; the "
+                f"original's goes on until you stop it, and counts among the 20 that a region takes."
+            )
         if any(key.startswith("aws:cloudformation:") for key in tags_of(described)):
             warnings.append(f"{member.name}: it belongs to a CloudFormation stack, which will see another resource under the name.")
     return warnings

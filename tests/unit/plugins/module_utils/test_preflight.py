@@ -13,6 +13,7 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.prefligh
     Key,
     Needs,
     Policy,
+    Quarantine,
     Surroundings,
     encrypted_summary,
     estimate_minutes,
@@ -45,6 +46,7 @@ def target(identifier="new-x", **more):
 PENDING_REBOOT = [{"DBParameterGroupName": "pg", "ParameterApplyStatus": "pending-reboot"}]
 FAILED_GROUP = [{"DBParameterGroupName": "pg", "ParameterApplyStatus": "failed-to-apply"}]
 
+NO_GROUP = Quarantine("sg-q", problem="EC2 knows no security group sg-q")
 # (code, resource, words, what is there, how it is judged)
 BLOCKERS = [
     ("kms_key", "alias/no", "KMS knows no key", [source()], dict(around=Surroundings(Key("alias/no", problem="KMS knows no key alias/no")))),
@@ -130,6 +132,10 @@ BLOCKERS = [
         [source()],
         dict(around=Surroundings(GOOD_KEY, quotas={"ManualSnapshots": (99, 100)})),
     ),
+    ("quarantine", "sg-q", "knows no security group", [source()], dict(around=Surroundings(GOOD_KEY, quarantine=NO_GROUP))),
+    ("quarantine", "x", "belongs to vpc-2", [source()], dict(around=Surroundings(GOOD_KEY, quarantine=Quarantine("sg-q", vpc="vpc-2")))),
+    ("quarantine", "x", "no tag says", [source()], dict(around=Surroundings(GOOD_KEY, quarantine=Quarantine("sg-1", vpc="vpc-1")))),
+    ("quarantine", "sg-q", "no inbound rule", [source()], dict(around=Surroundings(GOOD_KEY, quarantine=Quarantine("sg-q", "vpc-1", admits_nobody=True)))),
     ("quota", "DBInstances", "needs 30 more", [source()], dict(around=Surroundings(GOOD_KEY, quotas={"DBInstances": (11, 40)}), needs=Needs(30))),
     ("unknown_instance", "x", "no DB instance x", [instance("y")], {}),
 ]
