@@ -171,7 +171,7 @@ def log_groups(logs, prefixes) -> list[dict]:
 
 
 def policies(iam, words) -> list[dict]:
-    """Policies of this account that have one of the words: ``{holder, holder_name, policy_name, arn, document}``.
+    """Policies of this account that have one of the words: ``{holder, holder_name, policy_name, arn, document}``, and ``version``.
 
     ``holder`` is ``user``, ``role`` or ``group`` for an inline policy, ``policy`` for a managed one, whose default version is given.
     """
@@ -191,7 +191,7 @@ def policies(iam, words) -> list[dict]:
             name = entry.get("PolicyName") or entry["Arn"].rpartition("/")[2]
             for version in entry.get("PolicyVersionList", []):
                 if version.get("IsDefaultVersion"):
-                    found.append(_policy("policy", name, name, entry["Arn"], version.get("Document")))
+                    found.append({**_policy("policy", name, name, entry["Arn"], version.get("Document")), "version": version.get("VersionId", "v1")})
         found = _mentioning(found, words)
     return found
 

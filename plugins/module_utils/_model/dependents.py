@@ -70,8 +70,8 @@ KINDS = (
         "RDS Proxies",
         Key.NAME,
         Fate.REBIND,
-        "Unavailable from the fence on. A target is bound when it is registered, and what becomes of it at a rename AWS does not say: after the "
-        "cutover the name is registered again where the target is not AVAILABLE.",
+        "Unavailable from the fence on; or connected to the original still, should its target follow the instance, which AWS does not say: stop what "
+        "uses it. After the cutover the name is registered again where the proxy does not reach the encrypted instance by it.",
         ("rds:DescribeDBProxies", "rds:DescribeDBProxyTargets", "rds:ListTagsForResource"),
         commands=(
             "aws rds deregister-db-proxy-targets --db-proxy-name {resource} --db-instance-identifiers {registered}",

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.dependents import BY_KIND, KINDS, Fate, Kind
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.names import TAG_NAME, tags_of
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.shown import shown
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.steps import Plan, Step, stages
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.topology import Member, Topology
 
@@ -345,7 +346,13 @@ def _policies(members: list[Member], readings: Readings) -> Iterator[Dependent]:
         label = f"{policy['holder']} {policy['holder_name']}"
         if policy["holder"] != "policy":
             label += f", policy {policy['policy_name']}"
-        yield _by_id("iam_connect", hit, label, json.dumps(policy["document"]), _allowed, lambda text, p=policy: _policy_command(p, text))
+        found = _by_id("iam_connect", hit, label, json.dumps(policy["document"]), _allowed, lambda text, p=policy: _policy_command(p, text))
+        if any(shown(command) != command for command in found.commands):
+            # No output may have the ARN of a secret, and a policy without it must not be put in force.
+            pairs = ", ".join(f"{_new_id(member)} beside {member.source['DbiResourceId']}" for member in hit if _new_id(member))
+            remark = f"It names a secret, too, which is not shown: between the two commands add {pairs} in policy.json."
+            found = replace(found, remark=remark, commands=(_policy_reading(policy), _policy_command(policy, "file://policy.json")))
+        yield found
 
 
 def _allowed(old: str, new: str, text: str) -> str:
@@ -392,6 +399,26 @@ def _policy_command(policy: dict, text: str) -> str:
         words = ["aws", "iam", f"put-{holder}-policy", f"--{holder}-name", policy["holder_name"], "--policy-name", policy["policy_name"]]
         words += ["--policy-document", text]
     return shlex.join(words)
+
+
+def _policy_reading(policy: dict) -> str:
+    if policy["holder"] == "policy":
+        words = [
+            "aws",
+            "iam",
+            "get-policy-version",
+            "--policy-arn",
+            policy["arn"],
+            "--version-id",
+            policy["version"],
+            "--query",
+            "PolicyVersion.Document",
+        ]
+    else:
+        holder = policy["holder"]
+        words = ["aws", "iam", f"get-{holder}-policy", f"--{holder}-name", policy["holder_name"], "--policy-name", policy["policy_name"]]
+        words += ["--query", "PolicyDocument"]
+    return shlex.join(words) + " > policy.json"
 
 
 def _integrations(member: Member, readings: Readings) -> Iterator[Dependent]:

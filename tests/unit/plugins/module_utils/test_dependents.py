@@ -270,6 +270,20 @@ def test_a_policy_for_two_members_is_changed_by_one_command():
     assert [d.done for d in again] == [True] and items_of(over, again) == [d.to_dict() for d in infrastructure(over)]
 
 
+@pytest.mark.parametrize("holder", ["role", "user", "group", "policy"])
+def test_a_policy_that_names_a_secret_is_not_put_in_force_without_it(holder):
+    """Outputs hide the ARNs of secrets: a command with the document would take the permission away."""
+    secret = "arn:aws:secretsmanager:eu-central-1:111122223333:secret:app-AbCdEf"
+    document = {"Statement": [{"Effect": "Allow", "Action": "*", "Resource": [f"{USERS}:{OLD}/app", secret]}]}
+    policy = {"holder": holder, "holder_name": "app", "policy_name": "p", "arn": "arn:aws:iam::1:policy/p", "version": "v2", "document": document}
+    over = topology("over")
+    item = items_of(over, find_dependents(over, Readings(policies=[policy])))[0]
+    assert secret not in json.dumps(item) and "hidden" not in json.dumps(item)
+    assert [command_faults(command) for command in item["commands"]] == [[], []]
+    assert item["commands"][0].endswith("> policy.json") and "file://policy.json" in item["commands"][1]
+    assert f"{NEW} beside {OLD}" in item["text"]
+
+
 NAMED = [f"{USERS}:{OLD}/a", f"{USERS}:{NEW}/a", f"{USERS}:*/a", f"{USERS}:{OLD.lower()}/b", "*", f"arn:aws:s3:::{OLD}"]
 RESOURCES = st.lists(st.sampled_from(NAMED), min_size=1)
 STATEMENTS = st.lists(st.fixed_dictionaries({"Effect": st.just("Allow"), "Action": st.just("x"), "Resource": RESOURCES}), min_size=1)
