@@ -56,10 +56,10 @@ def test_the_runbook_explains_every_blocker():
     assert explained == blockers()
 
 
-def test_going_back_by_hand_takes_every_mark_off():
+def test_every_tag_is_explained():
     tags = {value for name, value in vars(names).items() if name.startswith("TAG_") and name != "TAG_PREFIX"}
     assert len(tags) == names.PRODUCT_TAGS_AT_MOST
-    assert set(re.findall(r"rds-encryption:[a-z-]+", text_of("docs", "runbook.md"))) == tags
+    assert set(re.findall(r"rds-encryption:[a-z-]+", text_of("docs", "runbook.md"))) <= tags
     assert set(re.findall(r"`(rds-encryption:[a-z-]+)`", text_of("docs", "architecture.md"))) == tags
 
 

@@ -31,7 +31,7 @@ def run(context) -> dict:
     request = RetireRequest(
         action=params["action"],
         after_days=params["after_days"],
-        confirmed=frozenset(name.lower() for name in params["confirm"] or ()),
+        confirmed=frozenset(name.strip().lower() for name in params["confirm"] or ()),
         kms_key_arn=_key(context) if params["encrypt_final_snapshot"] and params["action"] == DELETE else None,
     )
 
