@@ -231,11 +231,7 @@ def rules(events, words) -> list[dict]:
 
 
 class RdsOfDependents(Rds):
-    """RDS with the reads that binding again needs; ``looking`` is a client for what would be good to know."""
-
-    def __init__(self, client):
-        super().__init__(client)
-        self.looking = client("rds", LOOKING)
+    """RDS with the reads that binding again needs."""
 
     def proxy_targets(self, name: str) -> list[dict]:
         """The ``DBProxyTarget`` shapes of one proxy."""

@@ -68,8 +68,8 @@ def _read_all(context, rds, topology: Topology, looking: adapter.Looking) -> Rea
         policies = look("IAM policies", lambda: adapter.policies(context.client("iam", adapter.LOOKING), words), [])
     return Readings(
         **_read_rds(rds, words, looking),
-        integrations=look("Zero-ETL integrations", lambda: adapter.integrations(rds.looking, words), []),
-        exports=look("Exports of snapshots", lambda: adapter.exports(rds.looking), []),
+        integrations=look("Zero-ETL integrations", lambda: adapter.integrations(rds.glance, words), []),
+        exports=look("Exports of snapshots", lambda: adapter.exports(rds.glance), []),
         metric_alarms=alarms.get("metric", []),
         composite_alarms=alarms.get("composite", []),
         log_groups=groups,
@@ -85,8 +85,8 @@ def _read_all(context, rds, topology: Topology, looking: adapter.Looking) -> Rea
 def _read_rds(rds, words: list[str], looking: adapter.Looking) -> dict:
     """What can be bound again."""
     return dict(
-        proxies=looking.attempt("RDS Proxies", lambda: adapter.proxies(rds.looking, words), []),
-        subscriptions=looking.attempt("RDS event subscriptions", lambda: adapter.subscriptions(rds.looking, words), []),
+        proxies=looking.attempt("RDS Proxies", lambda: adapter.proxies(rds.glance, words), []),
+        subscriptions=looking.attempt("RDS event subscriptions", lambda: adapter.subscriptions(rds.glance, words), []),
     )
 
 
