@@ -21,6 +21,7 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors 
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.steps import Plan
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.topology import Listing, Topology, plain_name
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.rollback import (
+    check_nobody_took_the_name,
     doubtful,
     fence_age,
     leftovers,
@@ -40,6 +41,7 @@ def run(context) -> dict:
         topology, listing = read_topology(context, rds, name, prefixes)
         if topology.problems and not topology.skip_reason:
             raise RefusedError(topology.problems[0], done="Nothing was changed.")
+        check_nobody_took_the_name(topology, listing)
         return topology, listing
 
     topology, listing = read()

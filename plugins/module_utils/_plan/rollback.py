@@ -39,6 +39,7 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.quarant
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.steps import Plan, Step, stages
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.topology import (
     ROLE_REPLICA,
+    ROLE_SOURCE,
     ROLE_TARGET,
     Listing,
     Member,
@@ -170,6 +171,21 @@ def doubtful(topology: Topology) -> tuple[Step, ...]:
         )
         for described in held
     )
+
+
+def check_nobody_took_the_name(topology: Topology, listing: Listing) -> None:
+    """Raise if the name is held by an instance that was never fenced, while the fenced original is there."""
+    primary = topology.primary
+    if primary is None or primary.source is None or primary.source_identifier != topology.name:
+        return
+    for fenced in listing.tagged(topology.name, ROLE_SOURCE):
+        if fenced["DbiResourceId"] != primary.source["DbiResourceId"]:
+            raise RefusedError(
+                f"{topology.name} is held by {primary.source['DbiResourceId']}, which is not the original: that is "
+                f"{fenced['DBInstanceIdentifier']} ({fenced['DbiResourceId']}), fenced.",
+                done="Nothing was changed.",
+                next_step=f"Find out who made {topology.name}, and rename it out of the way; then run again.",
+            )
 
 
 def leftovers(topology: Topology, listing: Listing) -> list[dict]:

@@ -7,11 +7,12 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import RefusedError
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import RefusedError, WaitTimeoutError
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.names import tags_of
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs import fence
 from fakes.region import Crash, Region
-from fakes.shapes import MARK, instance, replica
-from fakes.way import Way
+from fakes.shapes import MARK, encrypted_replica, instance, replica
+from fakes.way import PREFIXES, WAITING, Way
 
 NAMES = ["x", "x-r1", "x-r1-a"]
 
@@ -182,3 +183,123 @@ def test_back_from_wherever_a_run_was_stopped(at):
                 assert at <= len(NAMES) and not later
                 run_to_the_end(made, discard=False)
             check_back(made, ids, lost=lost)
+
+
+# -- quarantine ------------------------------------------------------------------------------------------------------------------------
+
+
+def quarantined(made: Region) -> None:
+    Way(made, "x").job(fence.run, name="x", quarantine_security_group_id="sg-q", **PREFIXES, **WAITING)
+
+
+def test_the_security_groups_come_back():
+    made = region()
+    ids = originals(made)
+    made.application("x")
+    quarantined(made)
+    assert [group["VpcSecurityGroupId"] for group in made.truth("old-x")["VpcSecurityGroups"]] == ["sg-q"]
+    way = Way(made, "x")
+    way.rollback()
+    check_back(made, ids)
+    actions = [(step["action"], step["resource"]) for step in way.steps]
+    assert actions.index(("ModifyDBInstance", "old-x")) < actions.index(("Rename", "old-x")), "it is open before it has the name"
+
+
+def test_the_security_groups_come_back_from_wherever_the_fence_was_stopped():
+    whole = region()
+    quarantined(whole)
+    for at in range(1, len(whole.calls) + 1):
+        for after_effect in (False, True):
+            made = region(rename_gap=20.0)
+            ids = originals(made)
+            made.application("x")
+            made.crash_at, made.crash_after_effect = at, after_effect
+            with pytest.raises(Crash):
+                quarantined(made)
+            made.crash_at = None
+            run_to_the_end(made, discard=False)
+            check_back(made, ids)
+
+
+# -- what others did meanwhile ---------------------------------------------------------------------------------------------------------
+
+
+def test_replicas_that_came_after_the_cutover_lose_their_names_too():
+    made = region()
+    ids = originals(made)
+    made.application("x")
+    to_phase(made, "cut over")
+    made.things += Region(encrypted_replica("x-late", "x")).things
+    made.truth("x")["ReadReplicaDBInstanceIdentifiers"].append("x-late")
+    said = Way(made, "x").rollback(discard_writes=True)
+    assert any("x-late has no unencrypted original" in remark for remark in said["remarks"])
+    check_back(made, ids, lost=True)
+    assert "new-x-late" in made.names and "x-late" not in made.names
+
+
+def test_a_replica_that_was_removed_after_the_cutover_does_not_matter():
+    made = region()
+    ids = originals(made)
+    made.application("x")
+    to_phase(made, "cut over")
+    made.things.remove(made.find("x-r1-a"))
+    made.truth("x-r1")["ReadReplicaDBInstanceIdentifiers"].clear()
+    Way(made, "x").rollback(discard_writes=True)
+    check_back(made, ids, lost=True)
+
+
+def test_a_stranger_under_the_name_stops_it_in_words():
+    made = region()
+    to_phase(made, "fenced")
+    made.things += Region(instance("x", DbiResourceId="db-STRANGER")).things
+    names = made.names
+    with pytest.raises(RefusedError, match=r"x is held by db-STRANGER, which is not the original: that is old-x"):
+        Way(made, "x").rollback()
+    assert made.names == names
+
+
+def test_a_cutover_that_won_the_race_is_seen():
+    """The fence was made void, and then the encrypted instance got the name all the same: it serves, and that is said."""
+    made = region()
+    made.application("x")
+    to_phase(made, "built")
+    made.crash_at, made.crash_after_effect = len(made.calls) + 1, True
+    with pytest.raises(Crash, match="RemoveTagsFromResource"):
+        Way(made, "x").rollback()
+    made.crash_at = None
+    made.settle()
+    made.rename_by_hand("new-x", "x")
+    made.tick()
+    with pytest.raises(RefusedError, match="drops every write"):
+        Way(made, "x").rollback()
+    with pytest.raises(RefusedError, match="A rollback was begun and not finished"):
+        Way(made, "x").cutover()
+    with pytest.raises(RefusedError, match="served by its encrypted instance already"):
+        Way(made, "x").fence()
+    Way(made, "x").rollback(discard_writes=True)
+    made.settle()
+    assert not made.truth("x")["StorageEncrypted"]
+
+
+def test_a_fence_that_somebody_makes_meanwhile_stays_shut():
+    """Somebody fences anew between the end of the old fence and the rename: one of the two fails, in words, and no name moves."""
+    made = region()
+    to_phase(made, "fenced")
+    first = tags_of(made.truth("old-x"))[MARK + "fence-id"]
+    original = made.call
+
+    def meddle(operation, parameters):
+        answer = original(operation, parameters)
+        if operation == "RemoveTagsFromResource":
+            made.call = original
+            made.settle()
+            Way(made, "x").fence()
+        return answer
+
+    made.call = meddle
+    with pytest.raises(WaitTimeoutError, match="Make the fence of x void"):
+        Way(made, "x").rollback()
+    assert "old-x" in made.names and tags_of(made.truth("old-x"))[MARK + "fence-id"] != first
+    Way(made, "x").rollback()
+    made.settle()
+    assert made.truth("x")["TagList"] == [{"Key": "team", "Value": "a"}]
