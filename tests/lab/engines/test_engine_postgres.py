@@ -159,6 +159,16 @@ def test_the_master_user_has_the_rights_that_rds_gives(engines, primary):
         held.execute("SELECT 1")
 
 
+def test_logical_replication_is_a_parameter_and_its_slots_do_not_come_with_a_copy(engines, make):
+    source = make("create", **{"rds.logical_replication": "1"})
+    with engines.administration(source.resource_id) as cursor:
+        cursor.execute("SELECT pg_create_logical_replication_slot('cdc', 'pgoutput')")
+    engines.snapshot(source.resource_id, "pg-slots")
+    restored = make("restore", "pg-slots", **{"work_mem": "8192"})
+    assert restored.query("SELECT count(*), current_setting('wal_level') FROM pg_replication_slots", database="postgres") == [(0, "replica")]
+    engines.delete_snapshot("pg-slots")
+
+
 def test_nothing_is_left_of_a_server_that_died_while_it_was_paused(engines, primary, tmp_path):
     """The lab dies in the middle of a snapshot: its servers are killed, their processes stay paused until the next lab comes."""
     pid = primary.place["pid"]

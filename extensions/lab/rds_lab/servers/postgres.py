@@ -207,20 +207,18 @@ class PostgresServer(Server):
     # -- copies and replicas -------------------------------------------------------------------------------------------
 
     def start_restored(self) -> None:
-        with contextlib.suppress(FileNotFoundError):
-            (self.data / "postgresql.auto.conf").write_text("", encoding="utf-8")
+        self._forget_slots()
         self.start()
-        self._drop_slots()
 
     def start_as_replica(self, source: Server) -> None:
+        self._forget_slots()
         self.source_server = source
         self.start()
 
-    def _drop_slots(self) -> None:
-        with self.administration() as cursor:
-            cursor.execute("SELECT slot_name FROM pg_replication_slots WHERE NOT active")
-            for row in cursor.fetchall():
-                cursor.execute("SELECT pg_drop_replication_slot(%s)", (row["slot_name"],))
+    def _forget_slots(self) -> None:
+        """Slots belong to one server; a logical one would keep a server without ``rds.logical_replication`` from starting at all."""
+        for slot in (self.data / "pg_replslot").iterdir():
+            shutil.rmtree(slot)
 
     def point_to(self, source: Server) -> None:
         self.source_server = source
