@@ -39,6 +39,8 @@ def comparable(described: dict) -> dict:
     if "DBInstanceAutomatedBackupsReplications" in found:
         found["DBInstanceAutomatedBackupsReplications"] = [each["DBInstanceAutomatedBackupsArn"].split(":")[3] for each in
                                                            found["DBInstanceAutomatedBackupsReplications"]]
+    for domain in found["DomainMemberships"]:
+        domain.update({"DnsIps": sorted(domain["DnsIps"])} if "DnsIps" in domain else {})
     if "MasterUserSecret" in found:
         found["MasterUserSecret"] = {**found["MasterUserSecret"], "SecretArn": "a new one"}
     found["TagList"] = [tag for tag in found["TagList"] if not tag["Key"].startswith("aws:")]

@@ -51,7 +51,6 @@ PLAIN = {
     "ReplicaMode": "ReplicaMode",
     "DedicatedLogVolume": "DedicatedLogVolume",
     "ProcessorFeatures": "ProcessorFeatures",
-    "AdditionalStorageVolumes": "AdditionalStorageVolumes",
 }
 
 
@@ -337,6 +336,9 @@ def apply(described: dict, parameters: dict, *, born: bool, restarts: bool = Fal
         elif name == "ManageMasterUserPassword":
             key = parameters.get("MasterUserSecretKmsKeyId", "arn:default")
             described["MasterUserSecret"] = {"SecretArn": "arn:secret:new", "SecretStatus": "active", "KmsKeyId": key}
+        elif name == "AdditionalStorageVolumes":
+            refuse_if(any("StorageVolumeStatus" in volume for volume in value), "a status is nothing to ask for")
+            described[name] = [{**volume, "StorageVolumeStatus": "available"} for volume in value]
         elif name == "MaxAllocatedStorage":
             described[name] = value
         elif name == "UseDefaultProcessorFeatures":

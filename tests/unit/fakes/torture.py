@@ -28,6 +28,7 @@ COMMON = dict(
     VpcSecurityGroups=[{"VpcSecurityGroupId": group, "Status": "active"} for group in ("sg-0aaaaaaaaaaaaaaa1", "sg-0aaaaaaaaaaaaaaa2")],
     DBSubnetGroup={"DBSubnetGroupName": "torture", "VpcId": "vpc-1"},
 )
+READY = {"StorageVolumeStatus": "available"}
 MONITORED = dict(MonitoringInterval=15, MonitoringRoleArn=ROLE + "torture-monitoring", EnhancedMonitoringResourceArn="arn:logs:stream")
 INSIGHTS = dict(PerformanceInsightsEnabled=True, PerformanceInsightsKMSKeyId=OWN_KEY, PerformanceInsightsRetentionPeriod=93)
 ADVANCED = dict(INSIGHTS, PerformanceInsightsRetentionPeriod=465, DatabaseInsightsMode="advanced")
@@ -236,7 +237,7 @@ def fleet() -> list[dict]:
             StorageThroughput=600,
             ProcessorFeatures=[{"Name": "coreCount", "Value": "4"}, {"Name": "threadsPerCore", "Value": "1"}],
             AdditionalStorageVolumes=[
-                {"VolumeName": "rdsdbdata2", "AllocatedStorage": 300, "IOPS": 12000, "StorageThroughput": 500, "StorageType": "gp3"}
+                {"VolumeName": "rdsdbdata2", "AllocatedStorage": 300, "IOPS": 12000, "StorageThroughput": 500, "StorageType": "gp3"} | READY
             ],
             AssociatedRoles=roles("S3_INTEGRATION"),
             EnabledCloudwatchLogsExports=["alert", "listener"],
@@ -253,7 +254,7 @@ def fleet() -> list[dict]:
             Iops=2000,
             ProcessorFeatures=[{"Name": "coreCount", "Value": "2"}],
             AdditionalStorageVolumes=[
-                {"VolumeName": "rdsdbdata2", "AllocatedStorage": 300, "IOPS": 12000, "StorageThroughput": 500, "StorageType": "gp3"}
+                {"VolumeName": "rdsdbdata2", "AllocatedStorage": 300, "IOPS": 12000, "StorageThroughput": 500, "StorageType": "gp3"} | READY
             ],
             ReplicaMode="mounted",
         ),
