@@ -26,6 +26,7 @@ from rds_lab.engines import Engines  # noqa: E402  (the lab is no installed pack
 
 PASSWORD = "lab-Master-1"
 INSTANCE = "db-TEST"
+NO_ENCODING = "CREATE DATABASE other ENCODING 'SQL_ASCII' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'"
 PARAMETERS = {"rds.logical_replication": "1", "max_prepared_transactions": "5"}
 
 
@@ -38,7 +39,7 @@ class RealServer:
         engines.create(INSTANCE, engine="postgres", engine_version="", master_username="boss", master_password=PASSWORD, port=5432, parameters=PARAMETERS)
         self.address = engines.describe()[INSTANCE]["address"]
         with self.connect() as master:
-            for statement in ("CREATE DATABASE shop", "CREATE DATABASE other", f"CREATE ROLE app LOGIN PASSWORD '{PASSWORD}'",
+            for statement in ("CREATE DATABASE shop", NO_ENCODING, f"CREATE ROLE app LOGIN PASSWORD '{PASSWORD}'",
                               f"CREATE ROLE blind LOGIN PASSWORD '{PASSWORD}'"):  # fmt: skip
                 master.execute(statement)
         with self.connect(database="shop") as master:
@@ -89,7 +90,7 @@ def test_a_quiet_server_is_proven_quiet_although_rdsadmin_works_on_it(server, ca
     start = time.monotonic()
     with server.engines.administration(INSTANCE) as cursor:
         cursor.execute("BEGIN")
-        done = call(postgresql_connections, options(server))
+        done = call(postgresql_connections, dict(options(server), connection=server.login(login_db="other")))
     assert done["quiet"] and not done["changed"] and done["connections"] == [] and done["killed"] == []
     assert time.monotonic() - start >= 1
 

@@ -49,6 +49,7 @@ _HINTS = (
     ("SSL", "client and server do not agree on TLS, or somebody in between hides it; ssl_mode: prefer would take an open connection"),
 )
 _NOT_REACHED_HINT = "is the security group open for this machine, and is the instance available?"
+LOST = "connection lost"
 _ROLES = ("pg_read_all_stats", "pg_signal_backend")
 _ANY_DATABASE_LIMIT = 200
 
@@ -100,6 +101,7 @@ class Server:
                     prepare_threshold=None,  # poolers such as PgBouncer and RDS Proxy know no prepared statements
                     row_factory=psycopg.rows.dict_row,
                     application_name=OWN_APPLICATION,
+                    client_encoding="utf8",  # a database without an encoding (SQL_ASCII) would answer in bytes
                     connect_timeout=max(2, min(10, int(remaining) or 1)),
                     **self._login,
                 )
@@ -139,6 +141,8 @@ class Server:
         except psycopg.Error as e:
             code = LOST if self._connection.closed or self._connection.broken else e.sqlstate or ""
             raise StatementError(f"{self._where()}: {_words(e)}", code) from None
+        except UnicodeDecodeError:
+            raise StatementError(f"{self._where()}: a name in the catalogue is not UTF-8, and the database has no encoding.") from None
 
     @property
     def tls(self) -> str:
@@ -158,9 +162,6 @@ class Server:
         hint = next((hint for text, hint in _HINTS if text in words), None if _is_refused(words) else _NOT_REACHED_HINT)
         problem = f"{self._where()}: no login as '{self._login.get('user')}' to database '{self._login.get('dbname')}': {words}"
         return StatementError(problem, next_step=f"{hint[0].upper()}{hint[1:]}{'' if hint.endswith('?') else '.'}" if hint else None)
-
-
-LOST = "connection lost"
 
 
 def login_arguments(options: dict, *, host, port, socket, user, password) -> dict:
