@@ -24,14 +24,15 @@ def run(context) -> dict:
     """Make writes by applications impossible: mark, rename, restart."""
     rds = Rds(context.client)
     name, prefixes = context.params["name"], prefixes_of(context.params)
-    fence_id = fresh_fence_id()
     quarantine = context.params.get("quarantine_security_group_id") or None
 
     def read_and_plan():
-        return plan_fence(working_topology(context, rds, name, prefixes), fence_id, context.clock.utc(), quarantine)
+        # Another id for each plan: a plan made anew may follow a rollback of somebody else, and then it fences for another time.
+        return plan_fence(working_topology(context, rds, name, prefixes), fresh_fence_id(), context.clock.utc(), quarantine)
 
     if context.check_mode:
         topology = working_topology(context, rds, name, prefixes)
+        fence_id = fresh_fence_id()
         return predicted(plan_fence(topology, fence_id, context.clock.utc(), quarantine), context, fence_id=topology.fence_id or fence_id)
     runner = runner_of(context, rds)
     last = runner.reconcile(read_and_plan)

@@ -149,7 +149,8 @@ def _marks(member: Member, fence_id: str, quarantine: str | None) -> list[Step]:
     if quarantine:
         want |= quarantine_tags(member.source, quarantine, begun=True)
     steps = []
-    stale = [key for key in STALE_TAGS if key in have and not (key == TAG_FENCED and have[key].startswith(fence_id + " "))]
+    # Under its own name it is not fenced, whoever may have noted that it is.
+    stale = [key for key in STALE_TAGS if key in have]
     if not quarantine_of(member.source):
         stale += [key for key in (TAG_SECURITY_GROUPS, TAG_QUARANTINE) if key in have and key not in want]
     if stale and not member.fenced_by_name:
@@ -184,6 +185,8 @@ def _rename_away(member: Member) -> Step:
         f"Rename {member.source_identifier} to {member.old_name}",
         {"NewDBInstanceIdentifier": member.old_name},
         resource_id=member.source["DbiResourceId"],
+        # Without its marks nobody could find it again under that name: a rollback may have taken them off meanwhile.
+        still=lambda seen: TAG_FENCE_ID in _tags_now(member, seen),
     )
 
 

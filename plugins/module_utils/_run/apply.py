@@ -104,7 +104,7 @@ class Runner:
                 self._patience().read(handler.before)
                 self._make_call(handler)
                 self.executed.append(handler.step.to_dict())
-        if wait:
+        if wait and handlers:
             self._await(stage, handlers)
 
     def _patience(self) -> Patience:
@@ -179,6 +179,7 @@ class Runner:
                 self._stop_if_final(handler, error)
             self.clock.sleep(min(delay, self.limits.poll_interval) * (0.5 + self._jitter()))
             delay = min(delay * 2, 30.0)
+            self._check_still(step)
 
     def _stop_if_final(self, handler: Handler, error: CallError) -> None:
         status = self._patience().read(handler.status)
