@@ -49,6 +49,16 @@ def test_it_is_made_with_marks_and_tags_and_read_afterwards():
     assert [step.action for step in steps[1:]] == ["ModifyDBInstance"], "what creation does not take"
 
 
+@pytest.mark.parametrize("assumed", [False, True])
+def test_with_another_subnet_group_the_source_is_named_by_its_arn(assumed):
+    """RDS refuses a subnet group in the same region unless the source is given as ARN (terraform-provider-aws pull request 40426)."""
+    other = {"DBSubnetGroupName": "other", "VpcId": "vpc-1"}
+    there = {} if assumed else {"parent_": parent()}
+    create = plan(**there, model_=model(DBSubnetGroup=other), parent_model=replica("old-x", "y"), parent_assumed=assumed).steps[0]
+    assert create.parameters["SourceDBInstanceIdentifier"] == parent()["DBInstanceArn"]
+    assert create.parameters["DBSubnetGroupName"] == "other"
+
+
 def test_an_equal_one_needs_nothing():
     assert plan(parent(), made()).stages == ()
 
