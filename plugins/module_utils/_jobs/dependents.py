@@ -50,7 +50,7 @@ def run(context) -> dict:
     if params["rebind"]:
         return _rebind(context, rds, topology, looking)
     readings = _read_all(context, rds, topology, looking)
-    found = find_dependents(topology, readings)
+    found = find_dependents(topology, readings, looking.remarks)
     steps = _rebinding(topology, readings, assumed=not topology.primary.cut_over)
     return _listed(context, topology, found, looking.remarks, steps, accepted)
 

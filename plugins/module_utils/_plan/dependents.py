@@ -101,14 +101,21 @@ def uses_iam_logins(topology: Topology) -> bool:
     return any(member.source.get("IAMDatabaseAuthenticationEnabled") for member in _members(topology))
 
 
-def find_dependents(topology: Topology, readings: Readings) -> list[Dependent]:
-    """Everything that hangs on the members that have a source, in the order of the table."""
+def find_dependents(topology: Topology, readings: Readings, remarks: list[str] | None = None) -> list[Dependent]:
+    """Everything that hangs on the members that have a source, in the order of the table.
+
+    :param remarks: takes what is to be said of entries that lack what AWS documents; without it they raise.
+    """
     found = []
-    for member in _members(topology):
-        for finder in _OF_A_MEMBER:
-            found += finder(member, readings)
-    for finder in _OF_ALL:
-        found += finder(_members(topology), readings)
+    members = _members(topology)
+    searches = [(finder, member) for member in members for finder in _OF_A_MEMBER] + [(finder, members) for finder in _OF_ALL]
+    for finder, subject in searches:
+        try:
+            found += finder(subject, readings)
+        except (AttributeError, KeyError, TypeError, ValueError) as e:
+            if remarks is None:
+                raise
+            remarks.append(f"Some dependents were not recognised ({finder.__name__.strip('_')}): {type(e).__name__} {e}.")
     order = {row.kind: number for number, row in enumerate(KINDS)}
     return sorted(found, key=lambda dependent: order[dependent.kind.kind])
 
@@ -194,8 +201,9 @@ def plan_proxy(member: Member, serving: dict | None, proxy: dict, *, assumed: bo
 
 
 def is_target_of(member: Member, target: dict) -> bool:
-    """Whether a target of a proxy is a member's: by its name, or by the one that it was given at the fence."""
-    return target.get("Type", "RDS_INSTANCE") == "RDS_INSTANCE" and (target.get("RdsResourceId") or "").lower() in (member.name, member.old_name)
+    """Whether a target of a proxy is a member's: by its name, or by the one that it was given at the fence, or at a rollback."""
+    names = (member.name, member.old_name, member.new_name)
+    return target.get("Type", "RDS_INSTANCE") == "RDS_INSTANCE" and (target.get("RdsResourceId") or "").lower() in names
 
 
 def is_bound(target: dict, serving: dict) -> bool:

@@ -231,6 +231,13 @@ def test_nothing_hangs_on_an_instance_where_nothing_was_read():
     assert find_dependents(topology("before"), Readings()) == []
 
 
+def test_an_entry_that_lacks_what_aws_documents_hides_no_other():
+    remarks = []
+    found = find_dependents(topology("before"), everything(rules=[{"EventPattern": '{"x": ["prod"]}'}]), remarks)
+    assert "alarm" in kinds_of(found) and "event_rule" not in kinds_of(found)
+    assert remarks and "rules" in remarks[0] and "KeyError 'Name'" in remarks[0]
+
+
 def test_what_was_found_before_is_found_after_the_cutover_with_commands():
     over = topology("over", **WATCHED)
     found = find_dependents(over, everything(proxies=[proxy(bound("prod"), name="prod-proxy", Auth=[{"SecretArn": "arn:secret-of-prod"}])]))
