@@ -87,32 +87,32 @@ def _take_back(context, runner, read, failure: EncryptionError, limit: float) ->
     Nothing is undone once the encrypted instance serves under the name: applications may have written to it. Killed in the middle of this, the
     next run of the cutover goes forward from what it finds.
     """
-    topology = read()
-    name = topology.name
-    if any(step["action"] == "Rename" and step["resource"] == topology.primary.new_name for step in runner.executed):
-        # What failed may be a replica: the primary has the rest of its time.
-        with contextlib.suppress(EncryptionError):
-            runner.perform((await_primary(topology),))
-    if name_is_confirmed(read()):
-        return EncryptionError(
-            f"{name} is served by its encrypted instance, but its cutover did not come to its end: {failure.problem}",
-            done="Nothing was undone, since applications may have written to it already. " + (failure.done or ""),
-            next_step=f"Run again: it goes on with what is left. {failure.next_step or ''}".strip(),
-        )
-    context.progress(f"{failure.problem} Taking the names of {name} back.")
-    problem = f"{name} could not be given to its encrypted instance in {limit:.0f} s (rds_encryption_cutover_timeout): {failure.problem}"
-    again = f"Look for the reason (aws rds describe-events). Then run again to give {name} away once more, or roll back to the original."
-    runner.deadline = context.clock.monotonic() + max(limit, SECONDS_FOR_THE_WAY_BACK)
+    again = "Look for the reason (aws rds describe-events). Then run again to give the name away once more, or roll back to the original."
     try:
+        topology = read()
+        name = topology.name
+        if any(step["action"] == "Rename" and step["resource"] == topology.primary.new_name for step in runner.executed):
+            # What failed may be a replica: the primary has the rest of its time.
+            with contextlib.suppress(EncryptionError):
+                runner.perform((await_primary(topology),))
+            topology = read()
+        if name_is_confirmed(topology):
+            return EncryptionError(
+                f"{name} is served by its encrypted instance, but its cutover did not come to its end: {failure.problem}",
+                done="Nothing was undone, since applications may have written to it already. " + (failure.done or ""),
+                next_step=f"Run again: it goes on with what is left. {failure.next_step or ''}".strip(),
+            )
+        context.progress(f"{failure.problem} Taking the names of {name} back.")
+        runner.deadline = context.clock.monotonic() + max(limit, SECONDS_FOR_THE_WAY_BACK)
         runner.perform(see_what_was_begun(read()))
         runner.reconcile(lambda: plan_undo(read(), context.clock.utc()))
+        topology = read()
     except EncryptionError as e:
-        return EncryptionError(problem, done=f"The names could not all be taken back: {e.problem} {e.done or ''}".strip(), next_step=again)
-    topology = read()
+        return EncryptionError(failure.problem, done=f"The names could not all be taken back: {e.problem} {e.done or ''}".strip(), next_step=again)
     free = ", ".join(member.name for member in topology.members if member.source)
     new = ", ".join(member.target_identifier for member in topology.members if member.source and member.target)
     return EncryptionError(
-        problem,
+        f"{name} could not be given to its encrypted instance in {limit:.0f} s (rds_encryption_cutover_timeout): {failure.problem}",
         done=f"The names went back: nobody has {free}. The encrypted instances are {new}; the originals are fenced, nothing was deleted.",
         next_step=again,
     )

@@ -36,6 +36,7 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.quarant
     quarantine_of,
     security_groups_now,
 )
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.statuses import READY_STATUSES
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.steps import Plan, Step, stages
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.topology import (
     ROLE_REPLICA,
@@ -112,13 +113,14 @@ def plan_rollback(topology: Topology, now: str, *, discard_writes: bool = False,
     void = _void(topology)
     cut = [_cut_connections(topology.primary)] if stands.served and topology.primary.target and void else []
     start = [_start(member) for member in sources if member.source["DBInstanceStatus"] == "stopped"]
+    busy = [_settle(topology.primary)] if topology.primary.source["DBInstanceStatus"] not in (*READY_STATUSES, "stopped") else []
     groups = [_open(member) for member in sources if quarantine_of(member.source)]
     give = [_give_back(topology, member) for member in sources if member.source_identifier != member.name]
     ready = [_await(member) for member in sources if not member.is_primary and (give or groups or start)]
     clean_replicas = [_clean(member, ()) for member in sources if not member.is_primary and _marked(member.source)]
     gone = tuple(key for step in void for key in step.parameters["TagKeys"])
     clean = [_clean(topology.primary, gone)] if _marked(topology.primary.source) else []
-    plan = stages(mark, take, cut, void, start, groups, give, ready, clean_replicas, clean)
+    plan = stages(mark, take, cut, void, start, busy, groups, give, ready, clean_replicas, clean)
     return Plan(plan, _remarks(topology, stands, now, away))
 
 
@@ -295,6 +297,12 @@ def _void(topology: Topology) -> list[Step]:
         return []
     what = f"Make the fence of {topology.name} void: nothing that was made under it will ever be used"
     return [Step("RemoveTagsFromResource", primary.source_identifier, what, {"TagKeys": keys}, resource_id=primary.source["DbiResourceId"])]
+
+
+def _settle(primary: Member) -> Step:
+    """A snapshot that is being taken keeps the original busy, for hours if it is large; it cannot be renamed meanwhile."""
+    identifier = primary.source_identifier
+    return Step("WaitUntilReady", identifier, f"Wait until {identifier} is available", resource_id=primary.source["DbiResourceId"])
 
 
 def _start(member: Member) -> Step:

@@ -248,6 +248,27 @@ def test_a_replica_that_was_removed_after_the_cutover_does_not_matter():
     check_back(made, ids, lost=True)
 
 
+def test_a_target_that_is_beyond_help_does_not_hold_the_names_up():
+    made = region()
+    ids = originals(made)
+    made.application("x")
+    to_phase(made, "built")
+    made.truth("new-x").update(DBInstanceStatus="incompatible-restore")
+    Way(made, "x").rollback()
+    check_back(made, ids)
+
+
+def test_an_original_that_is_busy_with_its_snapshot_is_waited_for():
+    made = region()
+    ids = originals(made)
+    made.application("x")
+    to_phase(made, "fenced")
+    made._change(made.find("old-x"), lambda d: d.update(DBInstanceStatus="backing-up"))
+    made._status(made.find("old-x"), "available", 3 * 3600)
+    Way(made, "x").rollback()
+    check_back(made, ids)
+
+
 def test_a_stranger_under_the_name_stops_it_in_words():
     made = region()
     to_phase(made, "fenced")
