@@ -395,8 +395,8 @@ def _warnings(topology: Topology, around: Surroundings, policy: Policy) -> list[
             )
         if described.get("DBInstanceAutomatedBackupsReplications"):
             warnings.append(
-                f"{member.name}: the replication of automated backups to another region begins anew for the encrypted instance; the "
-                f"original's goes on until you stop it, and counts among the 20 that a region takes."
+                f"{member.name}: automated backups are replicated to another region; that begins anew for the encrypted instance, while the "
+                "original's goes on until you stop it and counts among the 20 that a region takes."
             )
         if any(key.startswith("aws:cloudformation:") for key in tags_of(described)):
             warnings.append(f"{member.name}: it belongs to a CloudFormation stack, which will see another resource under the name.")
