@@ -33,7 +33,8 @@ An attribute that a newer RDS describes and that has no rule is reported, and co
 instances. A difference that you accept is named in `accepted_differences` and stays in the report.
 
 - **Set** names the parameters: R of RestoreDBInstanceFromDBSnapshot, C of CreateDBInstanceReadReplica (for replicas), M of
-  ModifyDBInstance. A parameter that the installed botocore does not know yet at the restore is set by the modification.
+  ModifyDBInstance; other operations by their names. A parameter that the installed botocore does not know yet at the restore is set by
+  the modification.
 - **Compared** says what must hold before the name goes to the target.
 - **If it differs** is what the report says about a difference.
 """
@@ -71,7 +72,8 @@ _ENGINE_HEAD = "| engine | encrypted | SQL client | gp3 takes Iops and throughpu
 
 
 def _line(rule: Rule) -> str:
-    calls = [f"{letter}: {_names(which)}" for letter, which in (("R", rule.restore), ("C", rule.replica), ("M", rule.modify)) if which]
+    later = "M" if rule.operation == "ModifyDBInstance" else rule.operation
+    calls = [f"{letter}: {_names(which)}" for letter, which in (("R", rule.restore), ("C", rule.replica), (later, rule.modify)) if which]
     name = f"`{rule.member}`" + (f" ({rule.unit})" if rule.unit else "")
     why = rule.why + (f". Not where it means nothing: {rule.not_applicable}" if rule.not_applicable else "")
     return _cells(name, "<br>".join(calls) or "-", rule.compare.value, why, rule.source)
