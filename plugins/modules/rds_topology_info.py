@@ -61,6 +61,70 @@ options:
     type: list
     elements: str
     default: []
+  later:
+    description:
+      - Values that later phases of the run will use. They are only checked, for their types and bounds, so that an outage does not begin with
+        one that cannot be used.
+    type: dict
+    suboptions:
+      check_connections:
+        description:
+          - Whether connections to a fenced source are looked at.
+        type: bool
+      kill_connections:
+        description:
+          - Whether they are killed.
+        type: bool
+      ignore_users:
+        description:
+          - Users whose connections do not count.
+        type: list
+        elements: str
+      settle_time:
+        description:
+          - Seconds that a fenced source must stay without connections.
+        type: int
+      connections_timeout:
+        description:
+          - Seconds after which connections are a failure.
+        type: int
+      exclude_users:
+        description:
+          - Accounts that are never touched.
+        type: list
+        elements: str
+      configuration:
+        description:
+          - Settings that override those of the source.
+        type: dict
+      data_check:
+        description:
+          - Whether data are compared.
+        type: bool
+      data_check_budget:
+        description:
+          - Seconds for that.
+        type: int
+      cutover_timeout:
+        description:
+          - Seconds in which the primary must have its name.
+        type: int
+      cutover_pause:
+        description:
+          - Whether somebody must say yes before the cutover.
+        type: bool
+      poll_interval:
+        description:
+          - The longest pause between two looks, in seconds.
+        type: float
+      wait_timeout:
+        description:
+          - The longest time for one wait, in seconds.
+        type: int
+      stall_timeout:
+        description:
+          - Seconds in which nothing may move.
+        type: int
   preflight:
     description:
       - Set to V(false) to only find the topology, without key, quotas, blockers and steps.
@@ -179,6 +243,24 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._entry import 
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.common import BACKUP_KEYS_SPEC, PREFIX_SPEC
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.topology_info import run
 
+# What the phases after preflight read: checked here, before anything is changed.
+LATER_SPEC = dict(
+    check_connections=dict(type="bool"),
+    kill_connections=dict(type="bool"),
+    ignore_users=dict(type="list", elements="str"),
+    settle_time=dict(type="int"),
+    connections_timeout=dict(type="int"),
+    exclude_users=dict(type="list", elements="str"),
+    configuration=dict(type="dict"),
+    data_check=dict(type="bool"),
+    data_check_budget=dict(type="int"),
+    cutover_timeout=dict(type="int"),
+    cutover_pause=dict(type="bool"),
+    poll_interval=dict(type="float"),
+    wait_timeout=dict(type="int"),
+    stall_timeout=dict(type="int"),
+)
+
 ARGUMENT_SPEC = dict(
     name=dict(type="str", required=True),
     kms_key_id=dict(type="str"),
@@ -190,6 +272,7 @@ ARGUMENT_SPEC = dict(
     quarantine_security_group_id=dict(type="str"),
     seed_snapshot_max_age=dict(type="int"),
     fleet=dict(type="list", elements="str", default=[]),
+    later=dict(type="dict", options=LATER_SPEC),
     preflight=dict(type="bool", default=True),
     **PREFIX_SPEC,
 )

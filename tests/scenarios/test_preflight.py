@@ -139,6 +139,10 @@ def test_quotas_are_counted_over_the_whole_fleet(double, operator, setting, room
     ({"before_fence_tasks": "no/such/file.yml"}, "rds_encryption_before_fence_tasks names no/such/file.yml, which is not a file"),
     ({"validate_tasks": "no/such/file.yml"}, "rds_encryption_validate_tasks names"),
     ({"after_cutover_tasks": "no/such/file.yml"}, "rds_encryption_after_cutover_tasks names"),
+    # Used hours later, behind the fence.
+    ({"settle_time": -1, "wait_timeout": 10**12, "poll_interval": "nan", "old_prefix": "ü-"},
+     "rds_encryption_settle_time must be a number from 0 to 3600. rds_encryption_poll_interval must be a number"),
+    ({"data_check_budget": "soon"}, "rds_encryption_data_check_budget"),
 ], ids=lambda value: "-".join(value) if isinstance(value, dict) else "")
 def test_a_missing_or_contradictory_variable_stops_everything(double, operator, variables, words):
     double.seed("one")

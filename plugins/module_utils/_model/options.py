@@ -31,7 +31,9 @@ BOUNDS = {
     "rebind_timeout": (1, 31 * DAY),
     "settle_time": (0, 3600),
     "connect_timeout": (1, 3600),
+    "connections_timeout": (1, 31 * DAY),
     "time_budget": (0, 31 * DAY),
+    "data_check_budget": (0, 31 * DAY),
     "max_age": (0, 31 * DAY),
     "seed_snapshot_max_age": (0, 31 * DAY),
     "cutover_timeout": (1, DAY),
@@ -66,7 +68,8 @@ def option_problems(params: dict) -> list[str]:
 def _problems_below(path: str, options: dict) -> list[str]:
     found = []
     for name, value in options.items():
-        where = f"{path}{name}"
+        # What preflight passes on for later phases has no other name for an operator than that of the variable.
+        where = f"rds_encryption_{name}" if path == "later." else f"{path}{name}"
         found += _text_problems(where, value)
         if name in BOUNDS and isinstance(value, (int, float)):
             low, high = BOUNDS[name]
