@@ -6,6 +6,9 @@
 
 from __future__ import annotations
 
+import copy
+import functools
+
 import pytest
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import EncryptionError, RefusedError
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.names import tags_of
@@ -18,16 +21,22 @@ ORIGINALS = ["old-x", "old-x-r1", "old-x-r1-a"]
 ENCRYPTED = ["x", "x-r1", "x-r1-a"]
 
 
-def encrypted(*, replicas: bool = True, days: float = 15, **more) -> Region:
+def encrypted(*, replicas: bool = True, days: float = 15) -> Region:
     """A topology that was encrypted some days ago."""
+    made = copy.deepcopy(just_encrypted(replicas))
+    made.clock.sleep(days * DAY)
+    return made
+
+
+@functools.cache
+def just_encrypted(replicas: bool) -> Region:
     below = [replica("x-r1", "x", BackupRetentionPeriod=1, DeletionProtection=True), replica("x-r1-a", "x-r1")] if replicas else []
-    made = Region(instance("x", tags={"team": "a"}, CopyTagsToSnapshot=False), *below, instance("y"), **more)
+    made = Region(instance("x", tags={"team": "a"}, CopyTagsToSnapshot=False), *below, instance("y"))
     way = Way(made, "x")
     way.fence()
     way.build()
     way.cutover()
     made.settle()
-    made.clock.sleep(days * DAY)
     return made
 
 
