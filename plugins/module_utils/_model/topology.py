@@ -381,6 +381,15 @@ def _member_name(instance: dict, root: dict, root_name: str, prefixes: Prefixes)
     return identifier if root["DBInstanceIdentifier"] == root_name else plain_name(identifier, prefixes)
 
 
+def how_to_make(topology: Topology, member: Member) -> str:
+    """How an operator makes a replica that is missing although the topology's name was given away already; the build makes it before that."""
+    parent = {each.name: each for each in topology.members}[member.parent]
+    return (
+        f"Make it by rds_replica_clone (source_db_instance_identifier: {parent.target_identifier}, "
+        f"model_db_instance_identifier: {member.source_identifier}, target_db_instance_identifier: {member.new_name}), then run again."
+    )
+
+
 def cross_region_replicas(source: dict) -> list[str]:
     """The ARNs among a source's replicas: those of other regions are listed by ARN (botocore: ReadReplicaDBInstanceIdentifiers)."""
     return [r for r in source.get("ReadReplicaDBInstanceIdentifiers") or [] if r.startswith("arn:")]

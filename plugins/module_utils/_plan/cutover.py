@@ -21,7 +21,7 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.names i
 )
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.statuses import READY_STATUSES
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.steps import Plan, Step, stages
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.topology import Member, Topology, is_encrypted
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.topology import Member, Topology, how_to_make, is_encrypted
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.compare import compare, refuse_unknown_members, unexplained
 
 
@@ -137,6 +137,12 @@ def _check_member(topology: Topology, member: Member, assumed: bool) -> None:
     if member.target is None:
         if assumed:
             return
+        if topology.primary.cut_over:
+            raise RefusedError(
+                f"{member.name} has no encrypted replacement: {member.new_name} does not exist, and {topology.name} is cut over already.",
+                done=f"{topology.name} is served by its encrypted instance; {member.source_identifier} is as it was.",
+                next_step=how_to_make(topology, member),
+            )
         raise RefusedError(
             f"{member.name} has no encrypted replacement: {member.new_name} does not exist.",
             done="No name was moved.",

@@ -29,6 +29,7 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.topolog
     Member,
     Topology,
     cross_region_replicas,
+    how_to_make,
     is_encrypted,
 )
 
@@ -150,6 +151,13 @@ def judge(topology: Topology, listing: Listing, around: Surroundings, policy: Po
     if topology.finished:
         return Verdict("none", f"{topology.name} is encrypted and cut over; {primary.old_name} is kept until it is retired.")
     if primary.cut_over:
+        missing = tuple(
+            Blocker("replica_missing", m.name, f"{m.name} has no encrypted replacement: {m.new_name} is missing. {how_to_make(topology, m)}")
+            for m in topology.replicas
+            if m.source is not None and m.target is None
+        )
+        if missing:
+            return Verdict("blocked", missing[0].text, missing, warnings=around.unread)
         return Verdict("encrypt", f"{topology.name} is cut over but not tidied up yet.", warnings=around.unread)
     blockers = [
         *_key_blockers(topology, around),
