@@ -269,6 +269,8 @@ def _always(value: Any) -> Callable:
 
 
 def _restored_storage_type(rule: Rule, origin: dict, parameters: dict) -> str:
+    if not engine_row(origin.get("Engine")).storage_at_restore:
+        return origin.get("StorageType")  # of which RDS takes no parameter, it can only keep the snapshot's
     return "io1" if "Iops" in parameters else "gp3"
 
 

@@ -557,8 +557,13 @@ class BackupReplication(Modification):
     def call(self):
         parameters = dict(self.step.parameters)
         region, arn = parameters.pop("DestinationRegion"), self._today()["DBInstanceArn"]
-        # With SourceRegion botocore adds the signed URL that GovCloud asks for and other regions ignore.
-        self.rds.call_in(region, self.step.action, SourceDBInstanceArn=arn, SourceRegion=arn.split(":")[3], **parameters)
+        try:
+            # With SourceRegion botocore adds the signed URL that GovCloud asks for and other regions ignore.
+            self.rds.call_in(region, self.step.action, SourceDBInstanceArn=arn, SourceRegion=arn.split(":")[3], **parameters)
+        except CallError as e:
+            # The answer to a second request for one instance, too.
+            if "QuotaExceeded" not in e.code or not self.happened():
+                raise
 
 
 HANDLERS = {
