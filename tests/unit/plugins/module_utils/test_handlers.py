@@ -16,7 +16,7 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors 
     WaitTimeoutError,
 )
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.statuses import MOVING_STATUSES, TERMINAL_STATUSES, meaning_of_status
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.steps import Step
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.steps import WAITS, Step
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._run.handlers import HANDLERS
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._run.wait import Limits
 from fakes.region import OPERATIONS, Region
@@ -44,7 +44,7 @@ def outlook(made, *described):
 
 
 def test_every_operation_has_a_handler():
-    assert set(HANDLERS) == {*OPERATIONS, "Rename", "WaitUntilReady"}
+    assert set(HANDLERS) == {*OPERATIONS, "Rename", *WAITS}
 
 
 # -- ready, moving, final --------------------------------------------------------------------------------------------------------------
@@ -391,3 +391,79 @@ def test_a_creation_is_done_when_it_is_ready():
     assert outlook(made, encrypted("new-x", DBInstanceStatus="backing-up")).text == "backing-up"
     assert outlook(made, encrypted("new-x")).done
     assert not outlook(made, instance("other")).done
+
+
+# -- to stay, to start and stop, to go -------------------------------------------------------------------------------------------------
+
+STAYS = Step("SeeThatItStays", "x", "See that x stays", resource_id="db-X")
+START = Step("StartDBInstance", "x", "Start x", resource_id="db-X")
+STOP = Step("StopDBInstance", "x", "Stop x", resource_id="db-X")
+GO = Step("DeleteDBInstance", "x", "Delete x", {"SkipFinalSnapshot": True, "DeleteAutomatedBackups": False}, resource_id="db-X",
+          confirmed=lambda d: d["DBInstanceIdentifier"] == "x")
+
+
+def test_what_stays_is_watched_for_six_pauses():
+    made = handler(STAYS, limits=Limits(poll_interval=20.0))
+    assert not outlook(made, instance("x")).done
+    made.region.clock.sleep(119)
+    assert not outlook(made, instance("x")).done
+    made.region.clock.sleep(1)
+    assert outlook(made, instance("x")).done
+    assert not outlook(made, instance("x", DBInstanceStatus="renaming")).done
+    assert not outlook(made, instance("x")).done, "it is watched anew after it moved"
+    assert outlook(made, instance("old-x", DbiResourceId="db-X")).done, "renamed: whoever asks reads anew"
+
+
+@pytest.mark.parametrize("status", ["incompatible-restore", "stopped", "creating"])
+def test_what_cannot_be_renamed_stays(status):
+    made = handler(STAYS, limits=Limits(poll_interval=1.0))
+    outlook(made, instance("x", DBInstanceStatus=status))
+    made.region.clock.sleep(6)
+    assert outlook(made, instance("x", DBInstanceStatus=status)).done
+
+
+@pytest.mark.parametrize(("step", "before", "during", "after"), [(START, "stopped", "starting", "available"), (STOP, "available", "stopping", "stopped")])
+def test_start_and_stop(step, before, during, after):
+    made = handler(step, instance("x", DBInstanceStatus=before))
+    assert not made.happened() and not outlook(made, instance("x", DBInstanceStatus=before)).done
+    made.call()
+    assert made.happened() and not outlook(made, instance("x", DBInstanceStatus=during)).done
+    assert outlook(made, instance("x", DBInstanceStatus=after)).done
+    made.region.settle()
+    made.call()
+    assert len(made.region.calls) == 1, "there is nothing to do any more"
+
+
+def test_a_start_that_never_comes_ends_in_words():
+    made = handler(START, limits=Limits(effect_timeout=60.0))
+    outlook(made, instance("x", DBInstanceStatus="stopped"))
+    made.region.clock.sleep(61)
+    with pytest.raises(WaitTimeoutError, match="still stopped"):
+        outlook(made, instance("x", DBInstanceStatus="stopped"))
+
+
+def test_only_the_very_instance_is_deleted():
+    made = handler(GO, instance("old-x", DbiResourceId="db-X", DeletionProtection=False), instance("x", DbiResourceId="db-OTHER", DeletionProtection=False))
+    with pytest.raises(RefusedError, match="old-x is not what it was"):
+        made.call()
+    assert made.region.calls == []
+    made.region.rename_by_hand("x", "y")
+    made.region.rename_by_hand("old-x", "x")
+    made.call()
+    made.call()
+    assert made.region.operations == ["DeleteDBInstance"] and made.happened() and not outlook(made, instance("x", DBInstanceStatus="deleting")).done
+    made.region.settle()
+    assert made.happened() and outlook(made).done and made.region.names == ["y"]
+
+
+def test_only_the_very_snapshot_is_deleted():
+    step = Step("DeleteDBSnapshot", "s", "Delete s", confirmed=lambda s: not s["Encrypted"])
+    made = handler(step, instance("x"))
+    made.region._new_snapshot("s", made.region.truth("x"), 0, [], 0, Encrypted=True)
+    with pytest.raises(RefusedError, match="s is not the snapshot"):
+        made.call()
+    made.region.snapshots["s"].truth["Encrypted"] = False
+    assert not made.happened() and not outlook(made).done
+    made.call()
+    made.call()
+    assert made.region.operations == ["DeleteDBSnapshot"] and outlook(made).done
