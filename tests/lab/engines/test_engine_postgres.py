@@ -43,7 +43,7 @@ class Instance:
         return Writer(name or self.place["address"], user="admin", password=PASSWORD, engine="postgres", **options).start()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def make(engines):
     """Makes servers and takes them away."""
     made = []
@@ -64,9 +64,9 @@ def make(engines):
         engines.delete(resource_id)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def primary(make):
-    """A fresh server with a database ``app``."""
+    """A server with a database ``app``, until the last test of this file kills it."""
     instance = make("create")
     instance.query("CREATE DATABASE app", database="postgres")
     return instance
@@ -153,10 +153,12 @@ def test_the_master_user_has_the_rights_that_rds_gives(engines, primary):
     assert primary.query("SHOW work_mem", password="another-Password-1") == [("8MB",)]
     engines.apply_dynamic(primary.resource_id, {"work_mem": "4096"})
     assert primary.query("SHOW work_mem", password="another-Password-1") == [("4MB",)]
-    held = psycopg.connect(host=primary.place["address"], user="admin", password="another-Password-1", dbname="app")
+    place = primary.place
+    held = psycopg.connect(host=place["address"], port=place["port"], user="admin", password="another-Password-1", dbname="app")
     engines.drop_connections(primary.resource_id)
     with pytest.raises(psycopg.OperationalError):
         held.execute("SELECT 1")
+    engines.set_master_password(primary.resource_id, "admin", PASSWORD)
 
 
 def test_logical_replication_is_a_parameter_and_its_slots_do_not_come_with_a_copy(engines, make):
