@@ -57,7 +57,7 @@ def run(context) -> dict:
     if duplicate:
         return _result(topology, "none", f"{params['name']} means {topology.name}, which {duplicate} stands for in this run.", policy)
     around = _surroundings(context, rds, topology) if params["preflight"] else Surroundings(Key(params["kms_key_id"] or ""))
-    verdict = judge(topology, listing, around, policy, _fleet_needs(topology, params["fleet"] or [], listing, prefixes))
+    verdict = judge(topology, listing, around, policy, _fleet_needs(context, topology, listing, prefixes))
     steps = []
     if verdict.action == "encrypt" and params["preflight"]:
         steps, more = _look_ahead(context, rds, topology, around)
@@ -132,12 +132,13 @@ def means_the_same(asked: str, topology: Topology, fleet: list[str], listing: Li
     return same[0] if same and same[0] != asked else None
 
 
-def _fleet_needs(topology: Topology, fleet: list[str], listing: Listing, prefixes) -> Needs:
+def _fleet_needs(context, topology: Topology, listing: Listing, prefixes) -> Needs:
+    seeded = context.params.get("seed_snapshot_max_age") is not None
     others = {}
-    for host in [topology.name, *fleet]:
+    for host in [topology.name, *(context.params["fleet"] or [])]:
         found = find_topology(host, listing, prefixes)
         if found.members and found.primary.source is not None and not found.finished:
-            others[found.name] = topology_needs(found)
+            others[found.name] = topology_needs(found, seeded=seeded)
     total = Needs()
     for needs in others.values():
         total = total.plus(needs)

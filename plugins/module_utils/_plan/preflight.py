@@ -125,14 +125,17 @@ class Verdict:
     warnings: tuple[str, ...] = ()
 
 
-def topology_needs(topology: Topology) -> Needs:
-    """What is still to be made for a topology."""
+def topology_needs(topology: Topology, *, seeded: bool = False) -> Needs:
+    """What is still to be made for a topology.
+
+    :param seeded: a source that still serves gets a snapshot before its fence, too.
+    """
     missing = [m for m in topology.members if m.source is not None and m.target is None]
     primary = topology.primary
     return Needs(
         instances=len(missing),
         storage_gib=sum(m.source.get("AllocatedStorage", 0) for m in missing),
-        snapshots=2 if primary is not None and primary in missing else 0,
+        snapshots=2 + (seeded and not primary.fenced_by_name) if primary is not None and primary in missing else 0,
     )
 
 
