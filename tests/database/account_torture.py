@@ -269,7 +269,8 @@ def grant_tables(server) -> dict[str, list[str]]:
             top = {"plugin": priv.pop("plugin", ""), "authentication_string": priv.pop("authentication_string", "")}
             priv["auth_or"] = [{"authentication_string": "", **(other or top)} for other in priv["auth_or"]]
             row["priv"] = json.dumps(priv, sort_keys=True)
-        found["global_priv"] = rows
+        # PUBLIC is there with its first grant, and stays when that is revoked
+        found["global_priv"] = [row for row in rows if (row["User"], json.loads(row["priv"]).get("access", 0)) != ("PUBLIC", 0)]
         tables["roles_mapping"] = "*"
     for table, columns in tables.items():
         found[table] = server.run(f"SELECT {columns} FROM mysql.{table}")

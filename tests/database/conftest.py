@@ -11,6 +11,7 @@ cannot be had is an error and not a skip: a test that was not run proves nothing
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
 import re
@@ -42,12 +43,13 @@ MASTER_RIGHTS = (
 
 def program_of(family: str) -> list[str]:
     name = {"mariadb": "mariadbd", "mysql": "mysqld"}[family]
-    for candidate in (TOP / ".cache" / "databases" / family / name, shutil.which(name), f"/usr/sbin/{name}"):
+    home = pathlib.Path(os.environ.get("RDS_LAB_DATABASES") or TOP / ".cache" / "databases")
+    for candidate in (home / family / name, shutil.which(name), f"/usr/sbin/{name}"):
         if candidate and pathlib.Path(candidate).exists():
             version = subprocess.run([str(candidate), "--version"], capture_output=True, text=True, check=False).stdout
             if ("MariaDB" in version) == (family == "mariadb"):  # mysqld is MariaDB's where MariaDB is installed
                 # tools/get_databases.sh writes a program that ignores option files; others are told to
-                return [str(candidate)] if str(candidate).startswith(str(TOP)) else [str(candidate), "--no-defaults"]
+                return [str(candidate)] if candidate == home / family / name else [str(candidate), "--no-defaults"]
     raise RuntimeError(f"no {name} found; run tools/get_databases.sh")
 
 
@@ -189,7 +191,11 @@ def make_pristine(family: str, folder: pathlib.Path) -> pathlib.Path:
     described = subprocess.run([*program, "--verbose", "--help"], capture_output=True, text=True, check=True).stdout
     share = pathlib.Path(re.search(r"^lc-messages-dir\s+(\S+)", described, re.MULTILINE)[1])
     text = "CREATE DATABASE mysql;\nUSE mysql;\nSET @auth_root_socket = NULL;\n"
-    text += "".join((share / name).read_text(encoding="utf-8") for name in MARIADB_SCRIPTS.split())
+    for name in MARIADB_SCRIPTS.split():
+        script = share / name
+        if not script.exists():  # from 11.x on
+            script = share / name.replace("mysql_", "mariadb_")
+        text += script.read_text(encoding="utf-8")
     command = [*program, "--bootstrap", "--user=root", f"--datadir={data}", "--innodb-log-file-size=8M", "--enforce-storage-engine="]
     subprocess.run([*command, "--max-allowed-packet=16M"], input=text, text=True, check=True, capture_output=True)
     return data
@@ -218,10 +224,9 @@ class Pair:
         self.target = target
 
 
-@pytest.fixture(scope="session", params=["mariadb", "mysql"])
-def servers(request, tmp_path_factory):
-    family = request.param
-    folder = tmp_path_factory.mktemp(family, numbered=False)
+@contextlib.contextmanager
+def running_pair(family: str, folder: pathlib.Path):
+    """Two prepared servers of one family, whose data are below ``folder`` and gone at the end."""
     pristine = make_pristine(family, folder)
     network = free_network()
     # Both show the certificate of the first.
@@ -238,6 +243,12 @@ def servers(request, tmp_path_factory):
         for server in started:
             server.stop()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session", params=["mariadb", "mysql"])
+def servers(request, tmp_path_factory):
+    with running_pair(request.param, tmp_path_factory.mktemp(request.param, numbered=False)) as both:
+        yield both
 
 
 @pytest.fixture()

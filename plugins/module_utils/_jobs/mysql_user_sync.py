@@ -22,7 +22,7 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.mysql
 )
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.database_login import MissingInstanceError
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.mysql_server import open_server, server_dict
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.accounts import accounts_from, display_name
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.accounts import accounts_from, display_name, forgotten_grants
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import EncryptionError, RefusedError, StatementError
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.account_rights import Rights, rights_from, roles_named
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.account_sql import UNLOCK, list_together
@@ -56,6 +56,7 @@ class _Side:
     accounts: dict
     preconditions: dict
     rights: Rights
+    forgotten: list
 
 
 def sync(context) -> dict:
@@ -97,7 +98,9 @@ def _open_target(context) -> tuple[Server, bool]:
 def _read(server: Server) -> _Side:
     tables = read_account_tables(server)
     preconditions = read_preconditions(server)
-    return _Side(server, accounts_from(tables, server.facts), preconditions, rights_from(preconditions["grants"], tables, server.facts))
+    accounts = accounts_from(tables, server.facts)
+    rights = rights_from(preconditions["grants"], tables, server.facts)
+    return _Side(server, accounts, preconditions, rights, forgotten_grants(tables, accounts))
 
 
 class _Sync:
@@ -117,7 +120,7 @@ class _Sync:
         statements = in_order(decisions)
         settings, setting_problems = self._plan_settings()
         self._look_at_what_is_left_out(decisions)
-        self.remarks += remarks(decisions)
+        self.remarks += [*self.source.forgotten, *remarks(decisions)]
         self.problems += [dict(setting=name, problem=text) for name, text in setting_problems]
         outcomes = []
         if not self.context.check_mode:
@@ -209,7 +212,10 @@ class _Sync:
             name = display_name(decision.key)
             if decision.statements and after.get(decision.key) != decision.wanted and name not in blamed:
                 is_there = after.get(decision.key)
-                fields = [line.strip() for line in diff_lines(decision.wanted, is_there)[1:]] if is_there and decision.wanted else ["existence"]
+                fields = ["existence"]
+                if is_there and decision.wanted:
+                    fields = [f"should have {line.strip()}" for line in diff_lines(decision.wanted, is_there)[1:]]
+                    fields += [f"has {line.strip()}" for line in diff_lines(is_there, decision.wanted)[1:]]
                 self.problems.append(dict(account=name, problem=f"was written, but reads differently: {'; '.join(fields)}"))
 
     # -- settings ----------------------------------------------------------------------------------------------------------------------
@@ -244,14 +250,15 @@ class _Sync:
 
     def _result(self, decisions, statements, outcomes, settings) -> dict:
         changed = bool(settings) or (any(outcome.done for outcome in outcomes) if outcomes else bool(statements) and self.context.check_mode)
+        masked = {id(statement): statement.sql.masked for statement in statements}
         result = dict(
             changed=changed,
             source=server_dict(self.source.server),
             target=server_dict(self.target.server),
             predicted=self.predicted,
             counts=counts(decisions),
-            accounts=[decision_as_dict(decision) for decision in decisions if decision.action != EQUAL],
-            statements=[statement.sql.masked for statement in statements],
+            accounts=[decision_as_dict(decision, masked) for decision in decisions if decision.action != EQUAL],
+            statements=list(masked.values()),
             settings=settings,
             problems=self.problems,
             not_restorable=self.not_restorable,

@@ -17,7 +17,7 @@ class Secret(str):
     """A piece of SQL that no output may show."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Sql:
     """A statement as pieces, some of them :class:`Secret`."""
 

@@ -29,6 +29,8 @@ class Rights:
     :param roles: ``(user, host)`` of the roles that it may give; None is all of them.
     :param own_roles: whether it may also give the roles that it makes itself (MariaDB).
     :param system_users: whether it may change accounts that have ``SYSTEM_USER``.
+    :param restrictions: ``(schema, privilege)`` that it lacks although it has the privilege globally (partial revokes; the master user of
+        RDS for MySQL 8.0.36 and later, in ``mysql``). Whom it gives the privilege gets the same restriction.
     """
 
     privileges: frozenset | None = None
@@ -37,10 +39,13 @@ class Rights:
     roles: frozenset | None = None
     own_roles: bool = True
     system_users: bool = True
+    restrictions: frozenset = frozenset()
 
     def may_give(self, grant: tuple) -> bool:
         """Whether ``GRANT`` and ``REVOKE`` of that element can be accepted."""
-        level, privilege = grant[0], grant[4]
+        level, schema, privilege = grant[0], grant[1], grant[4]
+        if (schema, privilege) in self.restrictions:
+            return False
         if self.privileges is None or privilege in self.privileges:
             return True
         return self.elsewhere and level not in ("global", "dynamic", "dynamic option")
@@ -67,7 +72,11 @@ def rights_from(grant_lines: list[str], tables: dict[str, list[dict]], facts: Se
     held: set = set()
     elsewhere = False
     everything = False
+    restrictions: set = set()
     for line in grant_lines:
+        restricted = re.match(r"REVOKE ([A-Z, ]+) ON `((?:[^`]|``)+)`\.\* FROM ", line)
+        if restricted:
+            restrictions.update((restricted[2].replace("``", "`"), privilege_name(word)) for word in restricted[1].split(","))
         head, on_all, tail = line.partition(" ON *.* TO ")
         with_option = line.endswith(" WITH GRANT OPTION")
         if not head.startswith("GRANT ") or not on_all:
@@ -86,6 +95,7 @@ def rights_from(grant_lines: list[str], tables: dict[str, list[dict]], facts: Se
         roles=_roles(tables, facts, held),
         own_roles=facts.can("creator_administers_roles"),
         system_users=not facts.can("system_user") or "SYSTEM_USER" in held,
+        restrictions=frozenset(restrictions),
     )
 
 

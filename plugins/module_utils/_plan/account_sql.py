@@ -25,7 +25,7 @@ IDENTITY, REVOKE, GRANT, MEMBERSHIP, RESTRICT, EXPIRE, UNLOCK, DROP = range(8)
 LISTED_AT_ONCE = 200
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Statement:
     """One statement for one account.
 
@@ -33,17 +33,26 @@ class Statement:
     :param required: without it nothing else of the account can be done (its creation).
     :param oracle_mode: needs ``sql_mode`` ORACLE (MariaDB packages).
     :param singles: the same, privilege by privilege, for a server that refuses the whole because of one of them.
-    :param listed: ``(head, account, tail)`` of a statement that may name several accounts: ``GRANT SELECT ON `d`.* TO a, b, c``.
+    :param parts: the statement; head, account and tail of one that may name several accounts: ``GRANT SELECT ON `d`.* TO a, b, c``.
     """
 
     phase: int
     key: Key
-    sql: Sql
+    parts: tuple[Sql, ...]
     narrows: bool = False
     required: bool = False
     oracle_mode: bool = False
     singles: tuple[Sql, ...] = ()
-    listed: tuple[Sql, Sql, Sql] | None = None
+
+    @property
+    def sql(self) -> Sql:
+        """The statement for this account alone."""
+        return sql(*self.parts)
+
+    @property
+    def listed(self) -> bool:
+        """Whether it may name several accounts."""
+        return len(self.parts) == 3
 
     @property
     def creates(self) -> bool:
@@ -53,7 +62,7 @@ class Statement:
 
 def drop_statement(key: Key) -> Statement:
     """The account is gone."""
-    return Statement(DROP, key, sql("DROP ROLE " if key[2] else "DROP USER ", account_name(*key)))
+    return Statement(DROP, key, (sql("DROP ROLE " if key[2] else "DROP USER ", account_name(*key)),))
 
 
 def list_together(statements: list[Statement]) -> list[tuple[Sql, tuple[Statement, ...]]]:
@@ -64,8 +73,7 @@ def list_together(statements: list[Statement]) -> list[tuple[Sql, tuple[Statemen
     """
     lists: dict = {}
     for number, statement in enumerate(statements):
-        head, unused, tail = statement.listed or (None, None, None)
-        alike = (head, tail, statement.oracle_mode) if statement.listed else number
+        alike = (statement.parts[0], statement.parts[2], statement.oracle_mode) if statement.listed else number
         lists.setdefault(alike, []).append(statement)
     return [
         (_one_for_all(members), tuple(members))
@@ -78,12 +86,15 @@ def list_together(statements: list[Statement]) -> list[tuple[Sql, tuple[Statemen
 def _one_for_all(members: list[Statement]) -> Sql:
     if len(members) == 1:
         return members[0].sql
-    head, unused, tail = members[0].listed
-    return sql(head, joined([statement.listed[1] for statement in members], ", "), tail)
+    head, unused, tail = members[0].parts
+    return sql(head, joined([statement.parts[1] for statement in members], ", "), tail)
 
 
-def statements_for(wanted: Account, actual: Account | None, facts: ServerFacts) -> list[Statement]:
-    """The statements that turn ``actual`` (None: missing) into ``wanted``, in the order of their phases."""
+def statements_for(wanted: Account, actual: Account | None, facts: ServerFacts, inherited: frozenset = frozenset()) -> list[Statement]:
+    """The statements that turn ``actual`` (None: missing) into ``wanted``, in the order of their phases.
+
+    :param inherited: restrictions ``(schema, privilege)`` of the login, which come along with a global privilege that it gives.
+    """
     writer = _Writer(wanted, actual, facts)
     if actual is None:
         writer.create()
@@ -91,7 +102,7 @@ def statements_for(wanted: Account, actual: Account | None, facts: ServerFacts) 
         writer.repair()
     writer.privileges()
     writer.membership()
-    writer.restrictions()
+    writer.restrictions(inherited)
     writer.expire_and_unlock()
     return sorted(writer.statements, key=lambda statement: statement.phase)
 
@@ -110,12 +121,11 @@ class _Writer:
         self.default_roles = set(actual.default_roles) if actual else set()
 
     def add(self, phase, *pieces, **more):
-        self.statements.append(Statement(phase, self.wanted.key, sql(*pieces), **more))
+        self.statements.append(Statement(phase, self.wanted.key, (sql(*pieces),), **more))
 
     def add_listed(self, phase, head, account, tail="", **more):
         """A statement that may be sent for several accounts at once."""
-        parts = (sql(head), sql(account), sql(tail))
-        self.add(phase, *parts, listed=parts, **more)
+        self.statements.append(Statement(phase, self.wanted.key, (sql(head), sql(account), sql(tail)), **more))
 
     # -- who the account is ------------------------------------------------------------------------------------------------------------
 
@@ -345,7 +355,8 @@ class _Writer:
                 continue  # granting it again with the option is enough
             else:
                 self.add(REVOKE, "REVOKE ", role, " FROM ", self.who, narrows=True)
-                self.default_roles.discard((user, host))
+                if not self.mariadb:  # MariaDB keeps a default role that the account has no longer got
+                    self.default_roles.discard((user, host))
         for user, host, admin in sorted(wanted - had):
             tail = " WITH ADMIN OPTION" if admin else ""
             self.add_listed(MEMBERSHIP, sql("GRANT ", self._role(user, host), " TO "), self.who, tail)
@@ -353,11 +364,13 @@ class _Writer:
     def _role(self, user, host) -> str:
         return account_name(user, host, is_role=self.mariadb)
 
-    def restrictions(self):
+    def restrictions(self, inherited):
         wanted, had = self.wanted, self.had
+        given = {element[4] for element in wanted.grants - had.grants if element[0] == "global"}
+        has = had.restrictions | {row for row in inherited if row[1] in given}
         for verb, to, rows, narrows in (
-            ("GRANT ", " TO ", had.restrictions - wanted.restrictions, False),
-            ("REVOKE ", " FROM ", wanted.restrictions - had.restrictions, True),
+            ("GRANT ", " TO ", has - wanted.restrictions, False),
+            ("REVOKE ", " FROM ", wanted.restrictions - has, True),
         ):
             for schema in sorted({schema for schema, privilege in rows}):
                 words = sorted(privilege for each, privilege in rows if each == schema)

@@ -44,10 +44,11 @@ GUARDED = {
     "rdstopmgr": _RDS,
 }
 
+_PUBLIC: Key = ("PUBLIC", "", True)
 _PASSWORD_PLUGINS = ("mysql_native_password", "caching_sha2_password", "sha256_password", "ed25519")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Decision:
     """What happens to one account, and why.
 
@@ -124,6 +125,8 @@ def decide(source: dict, target: dict, facts: ServerFacts, rules: Rules, baselin
     :param facts: the target's.
     :param baseline: accounts of the old primary when an old replica is the source and a new replica the target.
     """
+    if _PUBLIC in {*source, *target}:  # everybody's role of MariaDB: it appears with its first grant, and nobody can make or drop it
+        source, target = ({_PUBLIC: Account(*_PUBLIC), **accounts} for accounts in (source, target))
     selected = [key for key in sorted(set(source) | set(target)) if rules.only is None or any(matches(key, name) for name in rules.only)]
     guards = {key: reason for key in selected for reason in (_guard(key, rules.guarded),) if reason}
     judged = _Judge(facts, rules, target, frozenset(key for key in selected if key in source and key not in guards), source)
@@ -153,7 +156,7 @@ def _decide_one(key, source, target, guard, judge, baseline) -> Decision:
     if reason:
         return _refused(reason, UNUSABLE, known)
     wanted, left_out = judge.restorable(source, target)
-    statements = tuple(statements_for(wanted, target, judge.facts)) if wanted != target else ()
+    statements = tuple(statements_for(wanted, target, judge.facts, judge.rules.rights.restrictions)) if wanted != target else ()
     action = CREATE if target is None else REPAIR if statements else REFUSED
     reason = ""
     if baseline is not None and baseline.get(key) is not None:
@@ -232,8 +235,22 @@ class _Judge:
             wanted = replace(wanted, default_roles=wanted.default_roles - {role})
         if source.restrictions and not self.rules.partial_revokes:
             left_out.append(("partial revokes need partial_revokes=ON on the target; the account stays locked", UNUSABLE))
-            wanted = replace(wanted, restrictions=had.restrictions, locked=True)
-        return wanted, left_out
+            return replace(wanted, restrictions=had.restrictions, locked=True), left_out
+        return self._restrictions(source, had, wanted, left_out), left_out
+
+    def _restrictions(self, source: Account, had: Account, wanted: Account, left_out) -> Account:
+        """The wanted account, as far as restrictions of the login itself let it be made."""
+        own = self.rules.rights.restrictions
+        given = {element[4] for element in wanted.grants - had.grants if element[0] == "global"}
+        inherited = {row for row in own if row[1] in given}
+        stay = (inherited | (had.restrictions & own)) - source.restrictions
+        for schema, privilege in sorted(stay):
+            left_out.append((f"privilege {privilege} in {schema}: the login on the target has not got it there", NOT_RESTORABLE))
+        cannot = (source.restrictions - had.restrictions - inherited) & own
+        for schema, privilege in sorted(cannot):
+            text = f"partial revoke of {privilege} in {schema}: the login on the target may not make it; the account stays locked"
+            left_out.append((text, UNUSABLE))
+        return replace(wanted, restrictions=(source.restrictions | stay) - cannot, locked=wanted.locked or bool(cannot))
 
     def _grants(self, source: Account, had: Account, left_out) -> frozenset:
         grants = set(source.grants)
@@ -358,8 +375,11 @@ def counts(decisions: list[Decision]) -> dict[str, int]:
     return result
 
 
-def decision_as_dict(decision: Decision) -> dict:
-    """A decision for the report, without secrets."""
+def decision_as_dict(decision: Decision, masked: dict) -> dict:
+    """A decision for the report, without secrets.
+
+    :param masked: text to show by ``id`` of the statement; tens of thousands are not written twice.
+    """
     return dict(
         account=display_name(decision.key),
         user=decision.key[0],
@@ -369,7 +389,7 @@ def decision_as_dict(decision: Decision) -> dict:
         differs=list(decision.fields),
         reason=decision.reason,
         not_restorable=[text for text, unused in decision.left_out],
-        statements=[statement.sql.masked for statement in decision.statements],
+        statements=[masked[id(statement)] for statement in decision.statements],
     )
 
 

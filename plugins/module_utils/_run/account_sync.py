@@ -21,7 +21,7 @@ _CONNECTION_LOST = (0, 2006, 2013, 2014, 2055)
 PACKET_BYTES = 256 * 1024
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What came of one statement.
 

@@ -165,6 +165,7 @@ def test_role_admin_and_default_roles():
     maria_member = replace(MARIA, roles=frozenset({("r", "", False)}), default_roles=frozenset({("r", "")}))
     maria_admin = replace(maria_member, roles=frozenset({("r", "", True)}))
     assert texts(maria_member, maria_admin, MARIADB) == ["REVOKE ADMIN OPTION FOR `r` FROM `app`@`%`"]
+    assert texts(MARIA, maria_member, MARIADB) == ["REVOKE `r` FROM `app`@`%`", "SET DEFAULT ROLE NONE FOR `app`@`%`"]
     assert texts(maria_member, MARIA, MARIADB) == ["GRANT `r` TO `app`@`%`", "SET DEFAULT ROLE `r` FOR `app`@`%`"]
 
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import pytest
 
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.accounts import Account, accounts_from, differing_fields
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.accounts import Account, accounts_from, differing_fields, forgotten_grants
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.mysql_server import facts_from, parse_version
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.account_rights import Rights, rights_from, roles_named
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.account_sql import UNLOCK
@@ -247,6 +247,28 @@ def test_what_the_login_may_not_give_or_take_is_left_out_with_a_reason_and_not_t
         assert not left.statements
 
 
+def test_public_is_a_place_for_grants_and_neither_made_nor_dropped():
+    public = Account("PUBLIC", "", True, grants=frozenset({("schema", "d", "", "", "SELECT")}))
+    assert [each.sql.text for each in decided([public], [], MARIADB)["PUBLIC"].statements] == ["GRANT SELECT ON `d`.* TO PUBLIC"]
+    assert [each.sql.text for each in decided([], [public], MARIADB, prune=True)["PUBLIC"].statements] == ["REVOKE SELECT ON `d`.* FROM PUBLIC"]
+    assert decided([replace(public, grants=frozenset())], [], MARIADB)["PUBLIC"].action == "equal"
+
+
+def test_restrictions_of_the_login_pass_to_whom_it_gives_the_privilege():
+    rights = replace(MASTER, restrictions=frozenset({("mysql", "SELECT")}))
+    selecting = replace(APP, grants=frozenset({(*GLOBAL, "SELECT")}))
+    both = replace(selecting, restrictions=frozenset({("mysql", "SELECT")}))
+    assert [each.sql.text for each in decided([both], [replace(APP, grants=frozenset())], rights=rights)["app"].statements] == [
+        "GRANT SELECT ON *.* TO `app`@`%`"
+    ]
+    free = decided([selecting], [], rights=rights)["app"]
+    assert free.wanted == both and free.left_out[0][1] == NOT_RESTORABLE and not decided([selecting], [both], rights=rights)["app"].statements
+    open_there = decided([both], [selecting], rights=rights)["app"]
+    assert open_there.left_out[0][1] == UNUSABLE and [each.sql.text for each in open_there.statements] == ["ALTER USER `app`@`%` ACCOUNT LOCK"]
+    lines = ["GRANT SELECT ON *.* TO `admin`@`%` WITH GRANT OPTION", "REVOKE INSERT, UPDATE ON `my``sql`.* FROM `admin`@`%`"]
+    assert rights_from(lines, {}, MYSQL).restrictions == {("my`sql", "INSERT"), ("my`sql", "UPDATE")}
+
+
 def test_accounts_with_system_user_are_not_the_logins_to_change():
     system = replace(APP, grants=APP.grants | {("dynamic", "", "", "", "SYSTEM_USER")})
     decision = decided([APP], [system], rights=MASTER)["app"]
@@ -356,11 +378,21 @@ def test_mandatory_roles_are_named_like_accounts():
 def test_reports_hold_no_secret():
     source = replace(APP, auth=(("caching_sha2_password", "C0FFEE" * 4),), auth_old="C0FFEE" * 4, lifetime=90)
     decision = decided([source], [APP])["app"]
-    shown = json.dumps([decision_as_dict(decision), diff_lines(source, APP), diff_lines(source, None), diff_lines(APP, source)])
+    masked = {id(each): each.sql.masked for each in decision.statements}
+    shown = json.dumps([decision_as_dict(decision, masked), diff_lines(source, APP), diff_lines(source, None), diff_lines(APP, source)])
     assert "C0FFEE" not in shown and "hidden" in shown
     created = decided([source, replace(APP, user="", auth=(("caching_sha2_password", ""),))], [])
     words = " ".join(remarks(list(created.values())))
     assert "90 days starts anew" in words and "anonymous" in words and "empty password" in words
+
+
+def test_grants_on_routines_of_a_name_that_the_server_garbles_are_told():
+    row = dict(host="%", db="shop", routine_name="same", routine_type="PROCEDURE", proc_priv="Execute")
+    tables = dict(user=[mysql_row("größe"), mysql_row("app")], procs_priv=[dict(row, user="grÃ¶ÃŸe"), dict(row, user="app"), dict(row, user="gone")])
+    accounts = accounts_from(tables, MYSQL)
+    assert not accounts[("größe", "%", False)].grants and accounts[("app", "%", False)].grants
+    (told,) = forgotten_grants(tables, accounts)
+    assert told.startswith("'größe'@'%': EXECUTE ON PROCEDURE shop.same")
 
 
 def test_preconditions():
