@@ -11,7 +11,9 @@ import yaml
 TOP = pathlib.Path(__file__).resolve().parent.parent
 PAGE = TOP / "docs" / "variables.md"
 BASE = "rds_encryption"
-PHASES = ("preflight", "prepare", "fence", "build", "validate", "cutover", "report")
+PHASES = ("preflight", "seed", "prepare", "fence", "build", "validate", "cutover", "report")
+# Roles of playbooks of their own.
+OTHERS = ("rollback", "retire", "audit", "capture")
 
 # What the playbooks themselves read, not the roles: tests/unit/test_pages.py compares this with playbooks/*.yml.
 PLAYBOOK_VARIABLES = {
@@ -62,14 +64,14 @@ def specification(role: str) -> dict:
 
 def page() -> str:
     """The whole page."""
-    phases = {phase: specification(phase) for phase in PHASES}
+    phases = {phase: specification(phase) for phase in (*PHASES, *OTHERS)}
     lines = [_row(f"`{name}`", default, meaning) for name, (default, meaning) in PLAYBOOK_VARIABLES.items()]
     rows = []
     for name, option in specification(BASE).items():
-        readers = [phase for phase in PHASES if name in phases[phase]]
+        readers = [phase for phase in phases if name in phases[phase]]
         required = any(phases[phase][name].get("required") for phase in readers)
         kind = f"list of {option['elements']}" if option.get("elements") else option["type"]
-        read_by = "all" if len(readers) == len(PHASES) else ", ".join(readers)
+        read_by = "all phases" if set(PHASES) <= set(readers) else ", ".join(readers)
         rows.append(_row(f"`{name}`", kind, _default(option, required), _text(option["description"]), read_by))
     return INTRODUCTION + "\n".join(lines) + "\n" + ROLES + "\n".join(rows) + "\n"
 
