@@ -111,6 +111,8 @@ MARIADB = [
     "CREATE ROLE reader",
     "CREATE ROLE `wri'ter`",
     "CREATE ROLE boss",
+    "CREATE ROLE almighty",
+    "GRANT ALL ON *.* TO almighty WITH GRANT OPTION",
     "CREATE USER boss@'%' IDENTIFIED BY 'Secret-Boss'",
     "CREATE USER PUBLIC@'%' IDENTIFIED BY 'Secret-Public'",
     "GRANT SELECT ON shop.* TO reader",

@@ -25,13 +25,15 @@ Grant = tuple[str, str, str, str, str]
 GRANT_OPTION = "GRANT OPTION"
 ROUTINE_LEVELS = ("procedure", "function", "package", "package body")
 
-# What SHOW GRANTS of MariaDB abbreviates as ALL PRIVILEGES at the global level (10.5 to 11.2; a role holding ALL is rare).
-ALL_OF_MARIADB = tuple(
-    "SELECT,INSERT,UPDATE,DELETE,CREATE,DROP,RELOAD,SHUTDOWN,PROCESS,FILE,REFERENCES,INDEX,ALTER,SHOW DATABASES,SUPER,CREATE TEMPORARY TABLES,"
+# What SHOW GRANTS of MariaDB abbreviates as ALL PRIVILEGES for a role (of users the names are known), by the version that brought the name.
+_ALL_OF_MARIADB = {
+    (10, 4): "SELECT,INSERT,UPDATE,DELETE,CREATE,DROP,RELOAD,SHUTDOWN,PROCESS,FILE,REFERENCES,INDEX,ALTER,SHOW DATABASES,SUPER,CREATE TEMPORARY TABLES,"
     "LOCK TABLES,EXECUTE,REPLICATION SLAVE,REPLICATION CLIENT,CREATE VIEW,SHOW VIEW,CREATE ROUTINE,ALTER ROUTINE,CREATE USER,EVENT,TRIGGER,"
-    "CREATE TABLESPACE,DELETE HISTORY,SET USER,FEDERATED ADMIN,CONNECTION ADMIN,READ_ONLY ADMIN,REPLICATION SLAVE ADMIN,"
-    "REPLICATION MASTER ADMIN,BINLOG ADMIN,BINLOG REPLAY,SLAVE MONITOR".split(",")
-)
+    "CREATE TABLESPACE,DELETE HISTORY",
+    (10, 5, 2): "SET USER,FEDERATED ADMIN,CONNECTION ADMIN,READ_ONLY ADMIN,REPLICATION SLAVE ADMIN,REPLICATION MASTER ADMIN,BINLOG ADMIN,BINLOG REPLAY",
+    (10, 5, 9): "SLAVE MONITOR",
+    (11, 3): "SHOW CREATE ROUTINE",
+}
 
 # Columns of the grant tables whose name is not the privilege's with blanks for underscores.
 _COLUMN_PRIVILEGES = {
@@ -150,7 +152,7 @@ def accounts_from(tables: dict[str, list[dict]], facts: ServerFacts) -> dict[Key
                 names = _names(row["privileges"]) + ([GRANT_OPTION] if row["grantable"] == "YES" else [])
                 grants[key].update(("global", "", "", "", name) for name in names)
     for row in tables.get("role_grants", ()):
-        grants[(row["role"], "", True)].update(("global", "", "", "", name) for name in _global_line(row["line"], row["quoted"]))
+        grants[(row["role"], "", True)].update(("global", "", "", "", name) for name in _global_line(row["line"], row["quoted"], facts))
     for row in tables.get("global_grants", ()):
         add(grants, row, ("dynamic", "", "", "", row["priv"].upper()))
         if row["with_grant_option"] == "Y":
@@ -236,12 +238,14 @@ def _names(text: str | None):
     return [name for name in map(privilege_name, (text or "").split(",")) if name and name != "USAGE"]
 
 
-def _global_line(line: str, quoted: str) -> list[str]:
+def _global_line(line: str, quoted: str, facts: ServerFacts) -> list[str]:
     """Privileges of the line ``GRANT a, b ON *.* TO `role` [WITH GRANT OPTION]`` if it is about that role itself."""
     head, on_all, tail = line.partition(" ON *.* TO ")
     if not on_all or not head.startswith("GRANT ") or tail not in (quoted, f"{quoted} WITH GRANT OPTION"):
         return []
-    names = ALL_OF_MARIADB if head == "GRANT ALL PRIVILEGES" else _names(head[len("GRANT "):])
+    names = _names(head[len("GRANT "):])
+    if head == "GRANT ALL PRIVILEGES":
+        names = [name for since, more in _ALL_OF_MARIADB.items() if facts.version >= since for name in more.split(",")]
     return [*names, *([GRANT_OPTION] if tail != quoted else [])]
 
 
