@@ -171,7 +171,7 @@ def test_ctrl_c_ends_a_lab_that_is_starting(lab):
 
 
 def test_a_bad_fleet_is_refused_in_words(lab, tmp_path):
-    assert "There is no fleet file nonsense; the lab ships mysql, prod, small." in lab.run("start", "--fleet", "nonsense", status=1)
+    assert "There is no fleet file nonsense; the lab ships mysql, postgres, prod, small." in lab.run("start", "--fleet", "nonsense", status=1)
     bad = tmp_path / "bad.yml"
     bad.write_text("instances: [{DBInstanceIdentifier: a, ReadReplicaSourceDBInstanceIdentifier: b}]\n", encoding="utf-8")
     assert "the source b of a is not in the fleet" in lab.run("start", "--fleet", str(bad), status=1)
