@@ -39,8 +39,10 @@ def comparable(described: dict) -> dict:
     if "DBInstanceAutomatedBackupsReplications" in found:
         found["DBInstanceAutomatedBackupsReplications"] = [each["DBInstanceAutomatedBackupsArn"].split(":")[3] for each in
                                                            found["DBInstanceAutomatedBackupsReplications"]]
-    for domain in found["DomainMemberships"]:
-        domain.update({"DnsIps": sorted(domain["DnsIps"])} if "DnsIps" in domain else {})
+    found["DomainMemberships"] = [{member: sorted(value) if member == "DnsIps" else value for member, value in domain.items()
+                                   if member != "FQDN" or "Domain" not in domain} for domain in found["DomainMemberships"]]
+    if not found["PerformanceInsightsEnabled"]:
+        found.pop("PerformanceInsightsKMSKeyId", None)  # of earlier days
     if "MasterUserSecret" in found:
         found["MasterUserSecret"] = {**found["MasterUserSecret"], "SecretArn": "a new one"}
     found["TagList"] = [tag for tag in found["TagList"] if not tag["Key"].startswith("aws:")]
