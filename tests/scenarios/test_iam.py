@@ -13,6 +13,7 @@ from test_dependents import hung  # noqa: F401  (a fixture: one of everything ha
 
 import iam_actions  # isort: skip  (scenario_play has put its folder into the path)
 
+FAR = "eu-west-1"
 BY_CUTOVER = {"AWS_ACCESS_KEY_ID": iam_actions.access_key_of("cutover")}
 
 
@@ -21,20 +22,40 @@ def called(double, identity: str) -> set[str]:
     return iam_actions.actions_of(iam_actions.rows_of(double.admin("GET", "calls")["calls"])).get(identity, set())
 
 
-def test_one_identity_builds_another_cuts_over(double, operator, hung):  # noqa: F811
-    double.plane.settings.update({"subscription_follows_rename": True})
+def seed_copied(double) -> str:
+    """An instance whose backups go to another region; answers a security group for the quarantine of it and of ``prod``."""
+    double.seed("copied")
+    double.plane.seed_kms_key("alias/there", FAR)
+    instance = double.instances()["copied"]
+    double.client("rds", FAR).start_db_instance_automated_backups_replication(SourceDBInstanceArn=instance["DBInstanceArn"], BackupRetentionPeriod=3)
     double.plane.advance(200)
-    built = operator.run(["prod"], dependents=True, cutover_pause=True)
-    assert built.rc != 0 and "nobody said yes" in built.failure("prod")
+    vpc = instance["DBSubnetGroup"]["VpcId"]
+    return double.client("ec2").create_security_group(GroupName="quarantine", Description="the controller", VpcId=vpc)["GroupId"]
+
+
+def test_each_identity_calls_what_its_policy_holds(double, operator, hung):  # noqa: F811
+    double.plane.settings.update({"subscription_follows_rename": True})
+    usual = {"dependents": True, "quarantine_security_group_id": seed_copied(double), "backup_replication_kms_keys": {FAR: "alias/there"}}
+    double.plane.advance(200)
+    hosts = ["prod", "copied"]
+    operator.run(hosts, "plan.yml", **usual).good()
+    built = operator.run(hosts, cutover_pause=True, **usual)
+    assert built.rc != 0 and "nobody said yes" in built.failure("prod") + built.failure("copied")
     assert {"new-prod", "old-prod"} <= set(double.instances())
 
-    operator.run(["prod"], environment=BY_CUTOVER, dependents=True).good()
+    operator.run(hosts, environment=BY_CUTOVER, **usual).good()
     assert double.instances()["prod"]["KmsKeyId"] == double.key()
 
-    policies = {heading: iam_actions.allowed(policy) for heading, policy in iam_actions.policies().items()}
-    assert called(double, "encrypt") <= policies["Encrypt"]
-    assert called(double, "cutover") <= policies["Cutover and rollback"]
+    # Who is stopped is started for the final snapshot.
+    double.client("rds").stop_db_instance(DBInstanceIdentifier="old-copied")
+    double.await_status("old-copied", "stopped")
+    operator.run(["copied"], "retire.yml", retire_action="delete", retire_after_days=0, retire_confirm=["copied"]).good()
+    assert "old-copied" not in double.instances()
+
+    policies = {identity: iam_actions.allowed(iam_actions.policies()[heading]) for heading, identity in iam_actions.IDENTITIES.items()}
+    assert {identity: called(double, identity) - policies[identity] for identity in policies} == dict.fromkeys(policies, set())
     assert {"rds:ModifyDBInstance", "rds:RegisterDBProxyTargets", "iam:GetAccountAuthorizationDetails"} <= called(double, "cutover")
+    assert {"rds:DeleteDBInstance", "rds:DeleteDBSnapshot", "rds:StartDBInstance"} <= called(double, "retire")
     assert not {action for action in called(double, "cutover") if action.startswith(("rds:Create", "rds:Copy", "rds:Restore", "iam:Pass"))}
 
 
