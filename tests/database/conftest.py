@@ -192,10 +192,9 @@ def make_pristine(family: str, folder: pathlib.Path) -> pathlib.Path:
     share = pathlib.Path(re.search(r"^lc-messages-dir\s+(\S+)", described, re.MULTILINE)[1])
     text = "CREATE DATABASE mysql;\nUSE mysql;\nSET @auth_root_socket = NULL;\n"
     for name in MARIADB_SCRIPTS.split():
-        script = share / name
-        if not script.exists():  # from 11.x on
-            script = share / name.replace("mysql_", "mariadb_")
-        text += script.read_text(encoding="utf-8")
+        # From 11 on they are called otherwise; 10.5 has not got the last one.
+        found = [script for script in (share / name, share / name.replace("mysql_", "mariadb_")) if script.exists()]
+        text += "".join(script.read_text(encoding="utf-8") for script in found[:1])
     command = [*program, "--bootstrap", "--user=root", f"--datadir={data}", "--innodb-log-file-size=8M", "--enforce-storage-engine="]
     subprocess.run([*command, "--max-allowed-packet=16M"], input=text, text=True, check=True, capture_output=True)
     return data

@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from account_sets import account_sets
-from conftest import MASTER_RIGHTS
+from conftest import MASTER_RIGHTS, TOP
 from account_torture import ACCOUNTS, DAMAGE, SHORT, grant_tables, secrets_of
 
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter import mysql_accounts
@@ -67,6 +67,41 @@ def test_every_account_is_rebuilt_and_the_second_run_does_nothing(pair, call, he
     for secret in secrets_of(pair.source):
         assert secret not in shown
     assert "Secret-" not in shown and "<hidden>" in shown
+
+
+PLAIN = {
+    "common": [
+        "CREATE USER app@'%' IDENTIFIED BY 'Secret-1' REQUIRE SSL WITH MAX_USER_CONNECTIONS 3",
+        "GRANT SELECT, PROCESS ON *.* TO app@'%' WITH GRANT OPTION",
+        "GRANT ALL ON `app_db`.* TO app@'%'",
+        "GRANT INSERT, DELETE ON shop.orders TO app@'%' WITH GRANT OPTION",
+        "GRANT EXECUTE ON FUNCTION shop.same TO app@'%'",
+        "GRANT PROXY ON app@'%' TO agent@'%' WITH GRANT OPTION",
+    ],
+    "mysql": [
+        "GRANT SELECT (id, v) ON shop.orders TO agent@'%'",
+        "CREATE ROLE reader",
+        "GRANT reader TO app@'%' WITH ADMIN OPTION",
+        "GRANT ROLE_ADMIN ON *.* TO app@'%'",
+        "ALTER USER app@'%' PASSWORD EXPIRE INTERVAL 9 DAY ACCOUNT LOCK",
+    ],
+    "mariadb": ["GRANT BINLOG ADMIN ON *.* TO app@'%'", "GRANT USAGE ON *.* TO agent@'%' WITH MAX_STATEMENT_TIME 1.5"],
+}
+
+
+def test_a_common_tool_prints_the_same_of_both_servers(pair, call):
+    """pt-show-grants, for names that it can print."""
+    pair.source.run("CREATE USER agent@'%' IDENTIFIED BY 'Secret-2'", *PLAIN["common"], *PLAIN[pair.family])
+    call(mysql_user_sync, options(pair))
+    program = TOP / ".cache" / "databases" / "percona" / "pt-show-grants"
+    printed = []
+    for server in (pair.source, pair.target):
+        command = [str(program), "--socket", str(server.socket), "--user", "root", "--charset", "utf8mb4", "--no-header", "--no-timestamp"]
+        command += ["--ignore", "root,operator,master"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.stdout.replace("'", "`").count("`app`@`%`") > 5 and not done.stderr, done.stderr
+        printed.append(done.stdout)
+    assert printed[0] == printed[1]
 
 
 def test_every_damage_is_repaired(pair, call):

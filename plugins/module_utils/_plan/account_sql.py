@@ -146,7 +146,7 @@ class _Writer:
         auth = wanted.auth
         if wanted.auth_old:
             auth = ((auth[0][0], wanted.auth_old), *auth[1:])
-        options = sql(self._tls(), self._limits(always=False), *self._policy(None), " ACCOUNT LOCK", *self._attribute({}))
+        options = sql(self._tls(), self._limits(None), *self._policy(None), " ACCOUNT LOCK", *self._attribute({}))
         self.add_listed(IDENTITY, "CREATE USER ", sql(self.who, self._identified(auth)), options, required=True)
         self.locked = True
         self.had = Account(
@@ -184,7 +184,7 @@ class _Writer:
         if wanted.tls != had.tls:
             clauses.append(self._tls(always=True))
         if wanted.limits != had.limits:
-            clauses.append(self._limits(always=True))
+            clauses.append(self._limits(had))
         clauses += self._policy(had)
         if wanted.attributes != had.attributes:
             clauses += self._attribute(json.loads(had.attributes or "{}"))
@@ -253,13 +253,16 @@ class _Writer:
         parts = [f"{word} {literal(text)}" for word, text in (("CIPHER", cipher), ("ISSUER", issuer), ("SUBJECT", subject)) if text]
         return " REQUIRE " + " AND ".join(parts)
 
-    def _limits(self, always: bool = False) -> str:
-        values = self.wanted.limits
-        if not always and not any(values):
-            return ""
-        words = ("MAX_QUERIES_PER_HOUR", "MAX_UPDATES_PER_HOUR", "MAX_CONNECTIONS_PER_HOUR", "MAX_USER_CONNECTIONS")
-        text = " WITH " + " ".join(f"{word} {value}" for word, value in zip(words, values, strict=False))
-        return text + (f" MAX_STATEMENT_TIME {values[4]:.6f}" if self.facts.can("statement_time") else "")
+    def _limits(self, had: Account | None) -> str:
+        """The limits that differ from ``had`` (None: from a new account's); others stay as they are."""
+        words = ("MAX_QUERIES_PER_HOUR", "MAX_UPDATES_PER_HOUR", "MAX_CONNECTIONS_PER_HOUR", "MAX_USER_CONNECTIONS", "MAX_STATEMENT_TIME")
+        before = (had or Account(*self.wanted.key)).limits
+        pieces = [
+            f"{word} {value:.6f}" if word == "MAX_STATEMENT_TIME" else f"{word} {value}"
+            for word, value, old in zip(words, self.wanted.limits, before, strict=True)
+            if value != old
+        ]
+        return " WITH " + " ".join(pieces) if pieces else ""
 
     def _policy(self, had: Account | None) -> list[str]:
         """Password policy clauses that differ from ``had`` (None: from a new account's defaults)."""

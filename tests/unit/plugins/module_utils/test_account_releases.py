@@ -52,7 +52,7 @@ def test_mysql_5_7():
     server.add("proxies_priv", User="app", Host="%", Proxied_user="other", Proxied_host="%", With_grant=1)
     assert texts(app_of(server), server.facts) == [
         f"CREATE USER `app`@`%` IDENTIFIED WITH 'mysql_native_password' AS '{NATIVE}' REQUIRE SUBJECT '/O=O''Brien'"
-        " WITH MAX_QUERIES_PER_HOUR 0 MAX_UPDATES_PER_HOUR 0 MAX_CONNECTIONS_PER_HOUR 0 MAX_USER_CONNECTIONS 8 PASSWORD EXPIRE NEVER ACCOUNT LOCK",
+        " WITH MAX_USER_CONNECTIONS 8 PASSWORD EXPIRE NEVER ACCOUNT LOCK",
         "GRANT EXECUTE ON FUNCTION `shop`.`same` TO `app`@`%`",
         "GRANT PROCESS ON *.* TO `app`@`%` WITH GRANT OPTION",
         "GRANT CREATE TEMPORARY TABLES ON `app\\_db`.* TO `app`@`%`",

@@ -60,6 +60,12 @@ def test_every_clause_in_the_parsers_order():
     ]
 
 
+def test_only_limits_that_differ_are_set():
+    assert texts(replace(APP, limits=(1, 0, 3, 0, 0.0)), replace(APP, limits=(1, 2, 4, 0, 0.0))) == [
+        "ALTER USER `app`@`%` WITH MAX_UPDATES_PER_HOUR 0 MAX_CONNECTIONS_PER_HOUR 3"
+    ]
+
+
 def test_older_servers_get_string_hashes():
     account = replace(APP, auth=(("mysql_native_password", b"*A'1".hex().upper()),))
     assert texts(account, facts=MYSQL57)[0] == "CREATE USER `app`@`%` IDENTIFIED WITH 'mysql_native_password' AS '*A''1' ACCOUNT LOCK"
@@ -103,8 +109,8 @@ def test_mysql_roles_are_created_as_roles():
 def test_mariadb_forms():
     both = replace(MARIA, auth=(("unix_socket", ""), ("ed25519", "41")), limits=(0, 0, 0, -1, 1.5))
     assert texts(both, facts=MARIADB)[0] == (
-        "CREATE USER `app`@`%` IDENTIFIED VIA `unix_socket` OR `ed25519` USING 'A' WITH MAX_QUERIES_PER_HOUR 0 MAX_UPDATES_PER_HOUR 0 "
-        "MAX_CONNECTIONS_PER_HOUR 0 MAX_USER_CONNECTIONS -1 MAX_STATEMENT_TIME 1.500000 ACCOUNT LOCK"
+        "CREATE USER `app`@`%` IDENTIFIED VIA `unix_socket` OR `ed25519` USING 'A' WITH MAX_USER_CONNECTIONS -1 MAX_STATEMENT_TIME 1.500000"
+        " ACCOUNT LOCK"
     )
     assert texts(replace(MARIA, auth=(("mysql_native_password", ""),)), facts=MARIADB)[0] == "CREATE USER `app`@`%` ACCOUNT LOCK"
     role = Account("r", "", True, grants=frozenset({("schema", "d", "", "", "SELECT")}))
