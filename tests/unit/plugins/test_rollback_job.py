@@ -6,13 +6,17 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import RefusedError, WaitTimeoutError
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import EncryptionError, RefusedError, WaitTimeoutError
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.names import tags_of
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs import fence
 from fakes.region import Crash, Region
 from fakes.shapes import MARK, encrypted_replica, instance, replica
 from fakes.way import PREFIXES, WAITING, Way
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 NAMES = ["x", "x-r1", "x-r1-a"]
 
@@ -324,3 +328,69 @@ def test_a_fence_that_somebody_makes_meanwhile_stays_shut():
     Way(made, "x").rollback()
     made.settle()
     assert made.truth("x")["TagList"] == [{"Key": "team", "Value": "a"}]
+
+
+# -- forth and back, stopped anywhere --------------------------------------------------------------------------------------------------
+
+def encrypt(made: Region, **more) -> None:
+    """The phases, left out as the roles leave them out."""
+    way = Way(made, "x")
+    if not way.info()["members"][0]["cut_over"]:
+        way.fence()
+        way.build()
+    way.cutover(**more)
+
+
+def clear(made: Region, number: int) -> None:
+    """Once the original serves, somebody renames what is left over, as preflight says."""
+    made.crash_at = None
+    made.settle()
+    if made.find("x") and not made.truth("x")["StorageEncrypted"]:
+        for name in [name for name in made.names if name.startswith("new-")]:
+            made.rename_by_hand(name, f"left{number}-{name}")
+
+
+LEGS = st.lists(st.tuples(st.sampled_from(["forth", "late", "back", "clear"]), st.integers(1, 45), st.booleans(), st.booleans()), min_size=1, max_size=5)
+FAULTS = ["lost before", "lost after", "500 after", "throttled", "InvalidDBInstanceState: RDS is configuring"]
+
+
+@settings(max_examples=int(os.environ.get("EXAMPLES", "25")), deadline=None, derandomize="EXAMPLES" not in os.environ, suppress_health_check=list(HealthCheck))
+@given(
+    legs=LEGS,
+    faults=st.dictionaries(st.sampled_from(["Rename", "RemoveTagsFromResource", "RebootDBInstance"]), st.lists(st.sampled_from(FAULTS), max_size=2)),
+    stale_reads=st.integers(0, 2),
+    rename_gap=st.sampled_from([0.0, 30.0]),
+)
+def test_forth_and_back_loses_nothing(legs, faults, stale_reads, rename_gap):
+    """No write is dropped that nobody gave up; and in the end somebody serves with all of them: the original, or its replacement."""
+    made = region(stale_reads=stale_reads, rename_gap=rename_gap)
+    application = made.application("x")
+    made.faults = {kind: list(each) for kind, each in faults.items()}
+    for number, (way, at, after_effect, later) in enumerate(legs):
+        if way == "clear":
+            clear(made, number)
+            continue
+        made.crash_at, made.crash_after_effect = len(made.calls) + at, after_effect
+        try:
+            if way in ("forth", "late"):
+                encrypt(made, cutover_timeout=10 if way == "late" else 1800)
+            else:
+                Way(made, "x").rollback()
+        except (Crash, EncryptionError):
+            pass
+        if later:
+            made.settle()
+    made.crash_at, made.faults = None, {}
+    made.settle()
+    try:
+        run_to_the_end(made, discard=False)
+    except RefusedError as e:
+        assert "drops every write" in str(e)
+        encrypt(made)
+    # What seemed to be its original already may have had marks that did not show.
+    made.settle()
+    made.tick()
+    made.tick()
+    serving = made.find("x")
+    assert serving is not None and application.connected is serving and serving.data == application.acknowledged
+    assert not application.lost
