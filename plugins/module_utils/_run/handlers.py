@@ -315,6 +315,15 @@ class SnapshotDeletion(Handler):
 class Tagging(Handler):
     """Adds or removes tags; the ARN is read at the last moment, for it contains the name of the day."""
 
+    def __init__(self, *args):
+        super().__init__(*args)
+        self._before: dict[str, str] = {}
+        self._overwritten = 0
+
+    def before(self):
+        described = self._described()
+        self._before = tags_of(described) if described else {}
+
     def call(self):
         if self.step.action == "AddTagsToResource":
             self.rds.call("AddTagsToResource", ResourceName=self._today()["DBInstanceArn"], Tags=tag_list(self.step.parameters["Tags"]))
@@ -337,9 +346,25 @@ class Tagging(Handler):
             return self._missing()
         if self._confirmed(described):
             return Outlook(True, "")
+        self._refuse_if_overwritten(described)
         if self._elapsed() > self.limits.effect_timeout:
             raise WaitTimeoutError(f"{self.step.what}: the tags of {self.label} do not show.", next_step="Run again.")
         return Outlook(False, "")
+
+
+    def _refuse_if_overwritten(self, described: dict) -> None:
+        """Two operators who mark the same instance: the later one goes on, the earlier one says so instead of waiting for what it wrote."""
+        if self.step.action != "AddTagsToResource":
+            return
+        now = tags_of(described)
+        theirs = [key for key, value in self.step.parameters["Tags"].items() if key in now and now[key] not in (value, self._before.get(key))]
+        self._overwritten = self._overwritten + 1 if theirs else 0
+        if self._overwritten >= self.limits.steady_reads:
+            raise RefusedError(
+                f"{self.step.what}: somebody else has set {theirs[0]} of {described['DBInstanceIdentifier']} to {now[theirs[0]]} meanwhile.",
+                done="Everything before this step is done and stays.",
+                next_step="Another run is at work on the same instance: let it come to its end, then run again.",
+            )
 
 
 class Rename(Handler):
@@ -522,7 +547,11 @@ class Creation(Handler):
         described = self._mine(instances)
         if described is None:
             return self._missing()
-        return self._settling(described, confirmed=self.step.confirmed is None or self.step.confirmed(described))
+        confirmed = self.step.confirmed is None or self.step.confirmed(described)
+        if confirmed:
+            # From now on by what stays: another operator may rename it while it is awaited here.
+            self.resource_id, self.identifier = described["DbiResourceId"], None
+        return self._settling(described, confirmed=confirmed)
 
 
 class Modification(Handler):

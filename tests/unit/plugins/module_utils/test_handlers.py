@@ -225,6 +225,23 @@ def test_rename_that_never_begins_is_given_up():
         outlook(made, instance("x"))
 
 
+def test_tags_that_somebody_else_overwrites_are_not_waited_for():
+    made = handler(TAG, instance("x", tags={"a": "0"}))
+    made.before()
+    assert not outlook(made, instance("x", tags={"a": "0"})).done, "not visible yet"
+    theirs = instance("x", tags={"a": "2"})
+    assert not outlook(made, theirs).done and not outlook(made, theirs).done
+    with pytest.raises(RefusedError, match="somebody else has set a of x to 2 meanwhile"):
+        outlook(made, theirs)
+
+
+def test_what_was_made_is_awaited_by_what_stays_when_it_is_renamed():
+    made = handler(RESTORE)
+    assert not outlook(made, encrypted("new-x", DbiResourceId="db-N", DBInstanceStatus="creating")).done
+    assert (made.resource_id, made.identifier) == ("db-N", None)
+    assert outlook(made, encrypted("x", DbiResourceId="db-N")).done
+
+
 def test_rename_goes_by_the_resource_id():
     """The name may have another holder meanwhile: that one must not be renamed."""
     made = handler(RENAME, instance("x", DbiResourceId="db-STRANGER"), instance("elsewhere", DbiResourceId="db-X"))
