@@ -8,12 +8,14 @@ from __future__ import annotations
 import json
 
 import pytest
+import test_dependents
 from scenario_lab import REGION
-from test_dependents import hung  # noqa: F401  (a fixture: one of everything hangs on prod and its replica)
 
 import iam_actions  # isort: skip  (scenario_play has put its folder into the path)
 
 FAR = "eu-west-1"
+# The fixture by which one of everything hangs on prod and its replica.
+hung = test_dependents.hung
 BY_CUTOVER = {"AWS_ACCESS_KEY_ID": iam_actions.access_key_of("cutover")}
 
 
@@ -33,7 +35,7 @@ def seed_copied(double) -> str:
     return double.client("ec2").create_security_group(GroupName="quarantine", Description="the controller", VpcId=vpc)["GroupId"]
 
 
-def test_each_identity_calls_what_its_policy_holds(double, operator, hung):  # noqa: F811
+def test_each_identity_calls_what_its_policy_holds(double, operator, hung):
     double.plane.settings.update({"subscription_follows_rename": True})
     usual = {"dependents": True, "quarantine_security_group_id": seed_copied(double), "backup_replication_kms_keys": {FAR: "alias/there"}}
     double.plane.advance(200)

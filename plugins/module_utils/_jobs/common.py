@@ -88,7 +88,7 @@ def extra_tags(params: dict) -> tuple[tuple[str, str], ...]:
     return tuple(sorted((str(key), str(value)) for key, value in (params.get("tags") or {}).items()))
 
 
-BACKUP_KEYS_SPEC = dict(backup_replication_kms_keys=dict(type="dict", default={}))
+BACKUP_KEYS_SPEC = dict(backup_replication_kms_keys=dict(type="dict", default={}, no_log=False))
 
 
 def backup_copies(context, described: dict) -> dict[str, dict]:

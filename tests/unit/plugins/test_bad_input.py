@@ -19,7 +19,6 @@ import types
 import pytest
 
 mysql_library = pytest.importorskip("pymysql")
-from ansible.plugins import loader  # noqa: F401  (ActionBase wants it first)
 from ansible_collections.dbre.rds_encryption.plugins.module_utils import _entry
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter import mysql
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.options import BOUNDS, IDENTIFIERS, option_problems
@@ -29,6 +28,7 @@ from fakes.shapes import KEY, encrypted, instance, marks, replica
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+importlib.import_module("ansible.plugins.loader")  # ActionBase wants it first
 HERE = "ansible_collections.dbre.rds_encryption.plugins"
 MODULES = sorted(path.stem for path in (pathlib.Path(__file__).resolve().parents[3] / "plugins" / "modules").glob("*_*.py"))
 PASSWORD = "correct-horse-battery-staple"
