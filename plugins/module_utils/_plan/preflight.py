@@ -282,6 +282,12 @@ def _structure_blockers(topology: Topology, around: Surroundings) -> list[Blocke
         if source["DBInstanceIdentifier"] in around.deployments:
             text = f"{member.name} takes part in a blue/green deployment: finish or delete that first."
             blockers.append(Blocker("blue_green", member.name, text))
+        below = [m for m in topology.replicas if m.parent == member.name and m.source is not None and m.target is None]
+        networks = sorted({(m.source.get("DBSubnetGroup") or {}).get("VpcId") or "no VPC" for m in below})
+        if len(networks) > 1:
+            # RDS API: CreateDBInstanceReadReplica, DBSubnetGroupName.
+            text = f"The replicas of {member.name} are in {', '.join(networks)}; RDS makes replicas of one source in one VPC only. Remove some first."
+            blockers.append(Blocker("replica_vpc", member.name, text))
     return blockers
 
 

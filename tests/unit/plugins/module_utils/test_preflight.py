@@ -132,6 +132,13 @@ BLOCKERS = [
         [source()],
         dict(around=Surroundings(GOOD_KEY, quotas={"ManualSnapshots": (99, 100)})),
     ),
+    (
+        "replica_vpc",
+        "x",
+        "are in vpc-1, vpc-2",
+        [source(), replica("x-r", "x"), replica("x-s", "x", DBSubnetGroup={"DBSubnetGroupName": "far", "VpcId": "vpc-2"})],
+        {},
+    ),
     ("quarantine", "sg-q", "knows no security group", [source()], dict(around=Surroundings(GOOD_KEY, quarantine=NO_GROUP))),
     ("quarantine", "x", "belongs to vpc-2", [source()], dict(around=Surroundings(GOOD_KEY, quarantine=Quarantine("sg-q", vpc="vpc-2")))),
     ("quarantine", "x", "no tag says", [source()], dict(around=Surroundings(GOOD_KEY, quarantine=Quarantine("sg-1", vpc="vpc-1")))),
