@@ -195,6 +195,8 @@ def make_pristine(family: str, folder: pathlib.Path) -> pathlib.Path:
         # From 11 on they are called otherwise; 10.5 has not got the last one.
         found = [script for script in (share / name, share / name.replace("mysql_", "mariadb_")) if script.exists()]
         text += "".join(script.read_text(encoding="utf-8") for script in found[:1])
+    if "global_priv" not in text:
+        raise RuntimeError(f"no scripts that make MariaDB's grant tables in {share}")
     command = [*program, "--bootstrap", "--user=root", f"--datadir={data}", "--innodb-log-file-size=8M", "--enforce-storage-engine="]
     subprocess.run([*command, "--max-allowed-packet=16M"], input=text, text=True, check=True, capture_output=True)
     return data
