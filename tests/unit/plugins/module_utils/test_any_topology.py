@@ -218,5 +218,3 @@ def test_the_generator_reaches_every_engine_and_shape():
 
     look()
     assert seen >= {*ENGINES, "0 replicas", "2 replicas", "retention False", "gp2", "gp3", "io1", "io2", "standard", "stream", "chain"}
-
-
