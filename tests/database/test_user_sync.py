@@ -453,7 +453,13 @@ def test_the_number_of_round_trips_does_not_grow_with_the_accounts(pair, call, m
 
     few = trips_of_a_look()
     pair.source.run(*(f"CREATE USER many{number}@'%' IDENTIFIED BY 'Secret-1'" for number in range(60)))
+    pair.source.run(*(f"GRANT SELECT ON shop.* TO many{number}@'%'" for number in range(60)))
     assert trips_of_a_look() == few
+    packets = []
+    send_many = Server.send_many
+    monkeypatch.setattr(Server, "send_many", lambda self, texts, *more: packets.append(len(texts)) or send_many(self, texts, *more))
+    assert len(call(mysql_user_sync, options(pair))["statements"]) == 180
+    assert packets == [1, 1, 1]  # all accounts made, all grants given, all unlocked
 
 
 def test_no_secret_is_shown_by_ansible_at_any_verbosity(pair, tmp_path):

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.accounts import GRANT_OPTION, ROUTINE_LEVELS, Account, Key
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.mysql_server import MARIADB, ServerFacts
@@ -23,6 +24,7 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.sql_tex
 # of accounts does not matter, and no statement that can be listed comes after one of the same account that cannot.
 IDENTITY, REVOKE, GRANT, MEMBERSHIP, RESTRICT, EXPIRE, UNLOCK, DROP = range(8)
 LISTED_AT_ONCE = 200
+_OPTION = " WITH GRANT OPTION"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +34,9 @@ class Statement:
     :param narrows: without it the account could do more than its model; it then stays locked.
     :param required: without it nothing else of the account can be done (its creation).
     :param oracle_mode: needs ``sql_mode`` ORACLE (MariaDB packages).
-    :param singles: the same, privilege by privilege, for a server that refuses the whole because of one of them.
-    :param parts: the statement; head, account and tail of one that may name several accounts: ``GRANT SELECT ON `d`.* TO a, b, c``.
+    :param parts: what it consists of; of privileges and of what may be listed: head, account and tail.
+    :param listed: whether it may name several accounts: ``GRANT SELECT ON `d`.* TO a, b, c``.
+    :param single_heads: heads and tails of the same, privilege by privilege; thousands of accounts share them.
     """
 
     phase: int
@@ -42,7 +45,8 @@ class Statement:
     narrows: bool = False
     required: bool = False
     oracle_mode: bool = False
-    singles: tuple[Sql, ...] = ()
+    listed: bool = False
+    single_heads: tuple[tuple[Sql, str], ...] = ()
 
     @property
     def sql(self) -> Sql:
@@ -50,9 +54,9 @@ class Statement:
         return sql(*self.parts)
 
     @property
-    def listed(self) -> bool:
-        """Whether it may name several accounts."""
-        return len(self.parts) == 3
+    def singles(self) -> tuple[Sql, ...]:
+        """The same, privilege by privilege, for a server that refuses the whole because of one of them."""
+        return tuple(sql(head, self.parts[1], tail) for head, tail in self.single_heads)
 
     @property
     def creates(self) -> bool:
@@ -125,7 +129,7 @@ class _Writer:
 
     def add_listed(self, phase, head, account, tail="", **more):
         """A statement that may be sent for several accounts at once."""
-        self.statements.append(Statement(phase, self.wanted.key, (sql(head), sql(account), sql(tail)), **more))
+        self.statements.append(Statement(phase, self.wanted.key, (sql(head), sql(account), sql(tail)), listed=True, **more))
 
     # -- who the account is ------------------------------------------------------------------------------------------------------------
 
@@ -313,26 +317,19 @@ class _Writer:
                     self.add(GRANT, "GRANT ", ", ".join(kept), " ON *.* TO ", self.who)
             return
         words = _privilege_words(elements)
-        place = _place(level, schema, thing)
         option = grant and GRANT_OPTION in words
         if option:
             words.remove(GRANT_OPTION)
-        tail = " WITH GRANT OPTION" if option else ""
-        singles = []
-        if len(words) > 1 or (option and words):
-            singles = [sql(verb, word, " ON ", place, to, self.who) for word in words]
-            if option:
-                singles.append(sql("GRANT USAGE ON ", place, to, self.who, tail))
-        head = sql(verb, ", ".join(words) or "USAGE", " ON ", place, to)
-        more = dict(oracle_mode=level in ("package", "package body"), singles=tuple(singles))
+        head, single_heads = _heads(verb, tuple(words), _place(level, schema, thing), to, option)
+        more = dict(oracle_mode=level in ("package", "package body"), single_heads=single_heads)
         if grant:
-            self.add_listed(phase, head, self.who, tail, **more)
+            self.add_listed(phase, head, self.who, _OPTION if option else "", **more)
         else:
-            self.add(phase, head, self.who, narrows=True, **more)
+            self.statements.append(Statement(phase, self.wanted.key, (head, sql(self.who)), narrows=True, **more))
 
     def _dynamic_option(self, phase, names):
-        singles = [sql("GRANT ", each, " ON *.* TO ", self.who, " WITH GRANT OPTION") for each in names] if len(names) > 1 else []
-        self.add_listed(phase, sql("GRANT ", ", ".join(names), " ON *.* TO "), self.who, " WITH GRANT OPTION", singles=tuple(singles))
+        single_heads = tuple((sql("GRANT ", each, " ON *.* TO "), _OPTION) for each in names) if len(names) > 1 else ()
+        self.add_listed(phase, sql("GRANT ", ", ".join(names), " ON *.* TO "), self.who, _OPTION, single_heads=single_heads)
 
     def membership(self):
         wanted, had = self.wanted, self.had
@@ -371,6 +368,8 @@ class _Writer:
         wanted, had = self.wanted, self.had
         given = {element[4] for element in wanted.grants - had.grants if element[0] == "global"}
         has = had.restrictions | {row for row in inherited if row[1] in given}
+        # A restriction goes with the global privilege that it restricts; to grant the privilege on the schema would give it anew.
+        has = {row for row in has if ("global", "", "", "", row[1]) in wanted.grants}
         for verb, to, rows, narrows in (
             ("GRANT ", " TO ", has - wanted.restrictions, False),
             ("REVOKE ", " FROM ", wanted.restrictions - has, True),
@@ -421,6 +420,17 @@ def _privilege_words(elements) -> list[str]:
         if element[0] == "column":
             columns.setdefault(element[4], []).append(name(element[3]))
     return plain + [f"{privilege} ({', '.join(names)})" for privilege, names in sorted(columns.items())]
+
+
+@lru_cache(maxsize=1024)
+def _heads(verb: str, words: tuple[str, ...], place: str, to: str, option: bool) -> tuple[Sql, tuple[tuple[Sql, str], ...]]:
+    """All but the account of a statement that gives or takes privileges, and the same for each privilege alone."""
+    single_heads: list[tuple[Sql, str]] = []
+    if len(words) > 1 or (option and words):
+        single_heads = [(sql(verb, word, " ON ", place, to), "") for word in words]
+        if option:
+            single_heads.append((sql("GRANT USAGE ON ", place, to), _OPTION))
+    return sql(verb, ", ".join(words) or "USAGE", " ON ", place, to), tuple(single_heads)
 
 
 def _place(level: str, schema: str, thing: str) -> str:

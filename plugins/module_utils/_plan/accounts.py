@@ -240,17 +240,21 @@ class _Judge:
 
     def _restrictions(self, source: Account, had: Account, wanted: Account, left_out) -> Account:
         """The wanted account, as far as restrictions of the login itself let it be made."""
-        own = self.rules.rights.restrictions
-        given = {element[4] for element in wanted.grants - had.grants if element[0] == "global"}
-        inherited = {row for row in own if row[1] in given}
-        stay = (inherited | (had.restrictions & own)) - source.restrictions
+        had_not = {element[4] for element in wanted.grants - had.grants if element[0] == "global"}
+        has = {element[4] for element in wanted.grants if element[0] == "global"}
+        # Of a privilege that the account does not get there is nothing to restrict.
+        own, source_rows, had_rows = (
+            {row for row in rows if row[1] in has} for rows in (self.rules.rights.restrictions, source.restrictions, had.restrictions)
+        )
+        inherited = {row for row in own if row[1] in had_not}
+        stay = (inherited | (had_rows & own)) - source_rows
         for schema, privilege in sorted(stay):
             left_out.append((f"privilege {privilege} in {schema}: the login on the target has not got it there", NOT_RESTORABLE))
-        cannot = (source.restrictions - had.restrictions - inherited) & own
+        cannot = (source_rows - had_rows - inherited) & own
         for schema, privilege in sorted(cannot):
             text = f"partial revoke of {privilege} in {schema}: the login on the target may not make it; the account stays locked"
             left_out.append((text, UNUSABLE))
-        return replace(wanted, restrictions=(source.restrictions | stay) - cannot, locked=wanted.locked or bool(cannot))
+        return replace(wanted, restrictions=frozenset((source_rows | stay) - cannot), locked=wanted.locked or bool(cannot))
 
     def _grants(self, source: Account, had: Account, left_out) -> frozenset:
         grants = set(source.grants)

@@ -162,6 +162,11 @@ def test_restrictions_come_after_grants():
     assert texts(replace(wanted, restrictions=frozenset()), wanted) == ["GRANT INSERT ON `mysql`.* TO `app`@`%`"]
 
 
+def test_a_restriction_goes_with_its_privilege():
+    actual = replace(grants(("global", "", "", "", "INSERT")), restrictions=frozenset({("mysql", "INSERT")}))
+    assert texts(APP, actual) == ["REVOKE INSERT ON *.* FROM `app`@`%`"]
+
+
 def test_role_admin_and_default_roles():
     member = replace(APP, roles=frozenset({("r", "%", False)}), default_roles=frozenset({("r", "%")}))
     admin = replace(member, roles=frozenset({("r", "%", True)}))

@@ -311,6 +311,7 @@ def test_an_inactive_plugin_leaves_the_account_out():
 
 def test_without_partial_revokes_a_restricted_account_stays_locked():
     source = replace(APP, grants=frozenset({(*GLOBAL, "SELECT")}), restrictions=frozenset({("mysql", "SELECT")}))
+    assert not decided([source], [], rights=replace(MASTER, privileges=frozenset()))["app"].wanted.restrictions  # without the privilege
     decision = decided([source], [], partial_revokes=False)["app"]
     assert decision.wanted.locked and not any(statement.phase == UNLOCK for statement in decision.statements)
     assert not decided([source], [decision.wanted], partial_revokes=False)["app"].statements
