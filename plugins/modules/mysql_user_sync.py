@@ -190,7 +190,7 @@ problems:
   sample: [{"account": "'iam'@'%'", "problem": "authentication plugin AWSAuthenticationPlugin is not active on the target"}]
 not_restorable:
   description:
-    - Every difference that cannot be made equal, with its reason. RV(not_restorable[].kind) is V(missing) for a grant on something that the target
+    - Every difference that cannot be made equal, with its reason. C(kind) is V(missing) for a grant on something that the target
       has not got, V(not restorable) for what the login or the server cannot do, V(unusable) for an account that could not be made or has to
       stay locked, which is a problem in any case.
   returned: always

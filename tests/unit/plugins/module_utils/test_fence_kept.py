@@ -36,7 +36,10 @@ def event(minutes, message="DB instance restarted"):
 OF_THE_FENCE = [event(-10, "DB instance shutdown"), event(-9)]
 
 
-@pytest.mark.parametrize("message", ["DB instance restarted", "DB instance shutdown", "DB instance renamed from old-x to x", "Multi-AZ instance failover completed"])
+RESTARTS = ["DB instance restarted", "DB instance shutdown", "DB instance renamed from old-x to x", "Multi-AZ instance failover completed"]
+
+
+@pytest.mark.parametrize("message", RESTARTS)
 def test_a_restart_after_the_snapshot_is_refused(message):
     with pytest.raises(RefusedError, match="old-x was restarted after the snapshot of fence f1") as refused:
         check_fence_was_kept(topology(), [snapshot()], [*OF_THE_FENCE, event(30, message)])
