@@ -198,6 +198,8 @@ class Runner:
             advice = f"Allow rds:{error.operation} on {step.resource} (docs/iam.md holds the policies), then run again."
         elif error.code.startswith("KMSKeyNotAccessible"):
             advice = "Enable the KMS key, and allow the caller kms:DescribeKey and kms:CreateGrant on it (docs/iam.md), then run again."
+        elif error.code.startswith("InsufficientDBInstanceCapacity"):
+            advice = "AWS has no room for this class in this Availability Zone now: run again later; or move to another Availability Zone or class."
         elif "QuotaExceeded" in error.code:
             advice = "Ask AWS for a higher quota (Service Quotas), then run again: it goes on at this step."
         return RefusedError(
