@@ -175,6 +175,7 @@ DAMAGE = {
         "ALTER USER expired@'%' IDENTIFIED BY 'Another-Password'",
         "ALTER USER ninety@'%' PASSWORD EXPIRE",
         "ALTER USER tls3@'%' REQUIRE NONE",
+        "ALTER USER `empty`@localhost IDENTIFIED BY 'Another-Password'",
         "ALTER USER `empty`@localhost REQUIRE X509 WITH MAX_USER_CONNECTIONS 3",
         "ALTER USER limits@'%' WITH MAX_QUERIES_PER_HOUR 0 MAX_UPDATES_PER_HOUR 1",
         "ALTER USER never@'%' PASSWORD EXPIRE INTERVAL 3 DAY",

@@ -25,6 +25,7 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.sql_tex
 IDENTITY, REVOKE, GRANT, MEMBERSHIP, RESTRICT, EXPIRE, UNLOCK, DROP = range(8)
 LISTED_AT_ONCE = 200
 _OPTION = " WITH GRANT OPTION"
+_PASSWORDS = ("mysql_native_password", "caching_sha2_password", "sha256_password")  # plugins of MySQL that keep one
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +237,11 @@ class _Writer:
                 return sql("")  # USING '' is refused by a password policy even where an empty password is not
             ways = [sql(name(plugin), *self._hash(" USING ", hexed)) for plugin, hexed in auth]
             return sql(" IDENTIFIED VIA ", joined(ways, " OR "))
-        factors = [sql(" IDENTIFIED WITH ", literal(plugin), *self._hash(" AS ", hexed)) for plugin, hexed in auth]
+        factors = [
+            # ALTER USER without a password clears the old one and expires the account; the empty password has to be said.
+            sql(" IDENTIFIED WITH ", literal(plugin), *(self._hash(" AS ", hexed) or ((" BY ''",) if always and plugin in _PASSWORDS else ())))
+            for plugin, hexed in auth
+        ]
         return joined(factors, " AND")
 
     def _hash(self, word: str, hexed: str) -> tuple:

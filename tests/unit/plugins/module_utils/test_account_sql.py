@@ -94,6 +94,12 @@ def test_expiry_is_cleared_by_the_same_hash_and_set_again_after_a_new_one():
     assert texts(wanted, replace(wanted, auth=(("caching_sha2_password", "CC"),)))[-1] == "ALTER USER `app`@`%` PASSWORD EXPIRE"
 
 
+def test_an_empty_password_is_said_to_an_account_that_has_one():
+    empty = replace(APP, auth=(("caching_sha2_password", ""),))
+    assert texts(empty, APP) == ["ALTER USER `app`@`%` IDENTIFIED WITH 'caching_sha2_password' BY ''"]
+    assert texts(empty)[0] == "CREATE USER `app`@`%` IDENTIFIED WITH 'caching_sha2_password' ACCOUNT LOCK"
+
+
 def test_factors():
     two = replace(APP, auth=(*APP.auth, ("auth_socket", "")))
     assert texts(two)[0] == "CREATE USER `app`@`%` IDENTIFIED WITH 'caching_sha2_password' AS 0xAB AND IDENTIFIED WITH 'auth_socket' ACCOUNT LOCK"
