@@ -81,7 +81,7 @@ TERMINAL_STATUSES = frozenset(status for status, (kind, advice) in _ADVICE.items
 
 
 def meaning_of_status(status: str | None) -> tuple[str, str]:
-    """(kind, advice) of a status: kind is ready, moving, still (stopped), capacity (wait a while, then fail) or terminal.
+    """(kind, advice) of a status: kind is ready, moving, still (stopped), capacity (AWS has none) or terminal; the last three end a wait.
 
     A status that nobody documented counts as moving, and the advice says that it is unknown: a wait goes on, its stall limit ends it.
     """

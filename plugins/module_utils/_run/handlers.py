@@ -169,7 +169,7 @@ def stop_if_final(described: dict, step: Step, rds, *, link_errors: bool = True)
     events = "; ".join(rds.events(identifier, 60)[-3:])
     raise TerminalStateError(
         f"{step.what}: {identifier} is {status}, which waiting does not cure." + (f" RDS says: {events}." if events else ""),
-        done=f"{step.action} was accepted; nothing was deleted, and no name that applications use was moved by this step.",
+        done=f"{step.action} was accepted; nothing was deleted" + ("." if step.action == "Rename" else ", and this step moves no name."),
         next_step=advice,
         status=status,
     )
