@@ -151,7 +151,7 @@ def changed_storage(described: dict, parameters: dict) -> dict:
         return {}
     engine, now = described["Engine"], described["AllocatedStorage"]
     size, kind = given.get("AllocatedStorage", now), given.get("StorageType", described["StorageType"])
-    refuse_if(size < now or now < size < now * 1.1, f"Invalid storage size for engine name {engine} and storage type {kind}: {size}")
+    refuse_if(size < now or now < size and size * 10 < now * 11, f"Invalid storage size for engine name {engine} and storage type {kind}: {size}")
     both = "AllocatedStorage" in parameters and "Iops" in parameters
     refuse_if(piops and kind in ("io1", "io2") and not both, "You must specify both the storage size and iops")
     refuse_if(described.get("optimized"), "You can't currently modify the storage of this DB instance because the previous storage change is "
