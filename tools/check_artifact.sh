@@ -82,5 +82,7 @@ for role in "$installed"/roles/*/; do
 done
 
 ansible-builder introspect "$work/collections" >introspect.log 2>&1 || { cat introspect.log; fail "ansible-builder introspect"; }
-grep -q 'PyMySQL' introspect.log && grep -q 'psycopg' introspect.log || { cat introspect.log; fail "an execution environment would lack PyMySQL or psycopg"; }
+for library in PyMySQL psycopg; do
+    grep -q "$library" introspect.log || { cat introspect.log; fail "an execution environment would lack $library"; }
+done
 say "an execution environment gets the Python libraries"

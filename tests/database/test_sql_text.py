@@ -28,11 +28,11 @@ def server(pair):
 def test_the_server_reads_what_was_meant(server):
     seed = random.Random(4711)
     alphabet = "`'\"\\;-/*#\n\r\x1a%s{}é😀 a"
-    texts = HARMFUL + ["\0", "a\0b"] + ["".join(seed.choices(alphabet, k=seed.randint(1, 20))) for _ in range(400)]
+    texts = HARMFUL + ["\0", "a\0b"] + ["".join(seed.choices(alphabet, k=seed.randint(1, 20))) for _number in range(400)]
     rows = server.rows(" UNION ALL ".join(f"SELECT {number} AS i, HEX({literal(text)}) AS h" for number, text in enumerate(texts)))
     assert {row["i"]: bytes.fromhex(row["h"]).decode() for row in rows} == dict(enumerate(texts))
     # A name holds neither NUL nor a character beyond the basic plane.
-    names = [text.replace("😀", "") for text in HARMFUL + ["".join(seed.choices(alphabet, k=12)) for _ in range(100)]]
+    names = [text.replace("😀", "") for text in HARMFUL + ["".join(seed.choices(alphabet, k=12)) for _number in range(100)]]
     found = server.rows("SELECT " + ", ".join(f"1 AS {name('n' + text + str(number))}" for number, text in enumerate(names)))[0]
     assert set(found) == {('n' + text + str(number)).lower() for number, text in enumerate(names)}
 

@@ -50,8 +50,8 @@ class Controller:
     @staticmethod
     def _dressed(kind: str, thing: dict) -> dict:
         url = f"/api/v2/{kind}/{thing['id']}/"
-        related = {what: f"{url}{what}/" for what in ("survey_spec", "credentials", "labels", "instance_groups", "success_nodes", "failure_nodes",
-                                                     "always_nodes", "workflow_nodes")}
+        parts = ("survey_spec", "credentials", "labels", "instance_groups", "success_nodes", "failure_nodes", "always_nodes", "workflow_nodes")
+        related = {what: f"{url}{what}/" for what in parts}
         known = {"scm_revision": "0" * 40, "status": "successful"} if kind == "projects" else {}
         return {"url": url, **known, "type": TYPES.get(kind, kind[:-1]), "related": related, "summary_fields": {}, **thing}
 

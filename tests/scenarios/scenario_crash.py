@@ -169,7 +169,7 @@ class Bench:
         """One run to its end: kind -> the changes that it makes, in words."""
         with self._story() as story:
             began = self._lab.now
-            self._operator("clean").run(story.names, limit=LIMIT).good()
+            self._operator("clean").run(self._hosts(story.names), limit=LIMIT).good()
             calls = [_in_words(call) for call in self._lab.mutating(began, accepted=False)]
             story.judge()
         return {"aws": calls, "sql": [f"statement {n}" for n in range(1, self._arbiter.count + 1)] if self.engines else []}
@@ -220,13 +220,19 @@ class Bench:
             variables["rds_encryption_database_access"] = False
         return Operator(folder, {**self._lab.environment, **environment}, variables)
 
+    def _hosts(self, names: list[str]) -> dict[str, dict]:
+        """Hosts with the login that their databases have."""
+        users = {host["name"]: host["user"] for host in self._lab.fleet.hosts()} if self.engines else {}
+        plain = {name: name.removeprefix("old-").removeprefix("new-") for name in names}
+        return {name: {"rds_encryption_login_user": users.get(plain[name], "admin")} if users else {} for name in names}
+
     def _until(self, point: Point, names: list[str], what: str) -> str:
         """Run until a point and die there; answers what was about to be done, or nothing if the run ended before."""
         if point.kind == "aws":
             self._lab.faults({"operation": "*", "service": "*", "kind": f"hold_{point.when}", "mutating": True, "skip": point.number - 1})
         else:
             self._arbiter.arm(point)
-        running = self._operator(what).start(names)
+        running = self._operator(what).start(self._hosts(names))
         change = self._held(running, point)
         running.kill()
         self._lab.admin("DELETE", "faults")
@@ -252,10 +258,10 @@ class Bench:
             home = self.folder / f"home-{self._runs}"
             shutil.rmtree(home, ignore_errors=True)
             home.mkdir(parents=True)
-            return self._operator("elsewhere", HOME=str(home)).run(names, limit=LIMIT)
+            return self._operator("elsewhere", HOME=str(home)).run(self._hosts(names), limit=LIMIT)
         if way == "inventory":
-            return self._operator("inventory").run(self._listed(), limit=LIMIT)
-        return self._operator("finish").run(names, limit=LIMIT)
+            return self._operator("inventory").run(self._hosts(self._listed()), limit=LIMIT)
+        return self._operator("finish").run(self._hosts(names), limit=LIMIT)
 
     def _listed(self) -> list[str]:
         """The identifiers that AWS has now; an instance is hidden for a moment while it is renamed."""

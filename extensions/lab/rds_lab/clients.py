@@ -7,6 +7,7 @@ from __future__ import annotations
 import dataclasses
 import ipaddress
 from collections.abc import Callable
+from typing import Any
 
 import psycopg
 import pymysql
@@ -24,7 +25,7 @@ class SqlClient:
     """
 
     default_port: int
-    errors: tuple
+    errors: Any
     connect: Callable
     server: Callable
     code: Callable

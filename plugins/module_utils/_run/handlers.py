@@ -351,7 +351,6 @@ class Tagging(Handler):
             raise WaitTimeoutError(f"{self.step.what}: the tags of {self.label} do not show.", next_step="Run again.")
         return Outlook(False, "")
 
-
     def _refuse_if_overwritten(self, described: dict) -> None:
         """Two operators who mark the same instance: the later one goes on, the earlier one says so instead of waiting for what it wrote."""
         if self.step.action != "AddTagsToResource":

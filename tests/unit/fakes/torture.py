@@ -31,7 +31,7 @@ COMMON = dict(
 READY = {"StorageVolumeStatus": "available"}
 MONITORED = dict(MonitoringInterval=15, MonitoringRoleArn=ROLE + "torture-monitoring", EnhancedMonitoringResourceArn="arn:logs:stream")
 INSIGHTS = dict(PerformanceInsightsEnabled=True, PerformanceInsightsKMSKeyId=OWN_KEY, PerformanceInsightsRetentionPeriod=93)
-ADVANCED = dict(INSIGHTS, PerformanceInsightsRetentionPeriod=465, DatabaseInsightsMode="advanced")
+ADVANCED = {**INSIGHTS, "PerformanceInsightsRetentionPeriod": 465, "DatabaseInsightsMode": "advanced"}
 PROVISIONED = dict(StorageType="io2", Iops=3000, StorageThroughput=0, DedicatedLogVolume=True)
 SECRET = {"SecretArn": "arn:aws:secretsmanager:x", "SecretStatus": "active", "KmsKeyId": OWN_KEY}
 DIRECTORY = [{"Domain": "d-1234567890", "IAMRoleName": "torture-directory", "FQDN": "corp.example.com", "Status": "joined"}]

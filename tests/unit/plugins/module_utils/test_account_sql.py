@@ -232,7 +232,7 @@ class FakeServer:
         statements = sorted((statement for plan in plans for statement in plan), key=lambda statement: statement.phase)
         sender = Sender(
             send=self.send,
-            existing=lambda keys: self.made.intersection(keys),
+            existing=self.made.intersection,
             is_read_only=lambda: self.read_only,
             list_together=list_together,
             unlock_phase=UNLOCK,

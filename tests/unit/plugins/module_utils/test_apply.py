@@ -342,7 +342,7 @@ def test_a_region_that_cannot_be_reached_is_told_at_once():
     bench = Bench()
     bench.region.read_faults = [PASSING]
     with pytest.raises(EndpointConnectionError):
-        bench.runner.reconcile(lambda: bench.runner.rds.all_instances())
+        bench.runner.reconcile(bench.runner.rds.all_instances)
     assert bench.seconds == 0
 
 
