@@ -59,14 +59,14 @@ sanity: $(READY) ## ansible-test sanity, all tests
 
 .PHONY: unit
 unit: $(READY) ## unit tests: no network, no servers
-	$(RUN) python -m pytest -q tests/unit
+	$(RUN) python -m pytest -q --numprocesses 2 tests/unit
 
-# The scenarios wait for virtual hours most of the time: three files at once fit on two cores.
+# The scenarios wait for virtual hours most of the time: four files at once fit on two cores.
 .PHONY: lab-tests
 lab-tests: setup ## the playbooks, modules and the lab itself, against real database servers
-	$(RUN) python -m pytest -q --timeout=600 tests/lab tests/database
+	$(RUN) python -m pytest -q --timeout=600 --numprocesses 2 --dist loadfile tests/lab tests/database
 	rm -rf .cache/iam-actions
-	$(RUN) python -m pytest -q --timeout=900 --numprocesses 3 --dist loadfile tests/scenarios
+	$(RUN) python -m pytest -q --timeout=900 --numprocesses 4 --dist loadfile tests/scenarios
 	$(RUN) python tools/iam_actions.py .cache/iam-actions
 
 .PHONY: molecule

@@ -14,8 +14,9 @@ import sysconfig
 import tempfile
 import zipfile
 
-PACKAGE = "ansible==12.3.0"  # amazon.aws 10.1.2, community.mysql 3.16.1
-WANTED = ("amazon/aws", "community/mysql")
+PACKAGE = "ansible==12.3.0"  # amazon.aws 10.1.2, community.mysql 3.16.1, awx.awx 24.6.1
+# The last one only for the playbook in awx/, which users run with a collection of their own.
+WANTED = ("amazon/aws", "community/mysql", "awx/awx")
 
 CHECKOUT = pathlib.Path(__file__).resolve().parents[1]
 COLLECTIONS = pathlib.Path(sysconfig.get_paths()["purelib"], "ansible_collections")

@@ -524,7 +524,7 @@ def answers(code: str, status: int = 400, operation: str = "DescribeAlarms"):
         (answers("AccessDenied", 403), "Alarms were not looked for, AccessDenied: allow cloudwatch:DescribeAlarms (docs/iam.md)."),
         (answers("AccessDeniedException", operation="ListSecrets"), "allow secretsmanager:ListSecrets"),
         (answers("InternalFailure", 500), "InternalFailure on cloudwatch:DescribeAlarms"),
-        (lambda: (nothing for nothing in ()).throw(EndpointConnectionError(endpoint_url="https://x")), "EndpointConnectionError: the service does not answer here"),
+        (lambda: (nothing for nothing in ()).throw(EndpointConnectionError(endpoint_url="u")), "EndpointConnectionError: the service does not answer here"),
         (lambda: object().describe_integrations(), "AttributeError"),
         (lambda: {}["Alarms"], "KeyError"),
     ],
