@@ -61,10 +61,13 @@ sanity: $(READY) ## ansible-test sanity, all tests
 unit: $(READY) ## unit tests: no network, no servers
 	$(RUN) python -m pytest -q --numprocesses 2 tests/unit
 
-# The scenarios wait for virtual hours most of the time: four files at once fit on two cores.
 .PHONY: lab-tests
-lab-tests: setup ## the playbooks, modules and the lab itself, against real database servers
+lab-tests: setup ## the lab itself and the modules, against real database servers
 	$(RUN) python -m pytest -q --timeout=600 --numprocesses 2 --dist loadfile tests/lab tests/database
+
+# They wait for virtual hours most of the time: four files at once fit on two cores.
+.PHONY: scenarios
+scenarios: setup ## the playbooks against the lab; and whether the pages allow just the AWS calls that were made
 	rm -rf .cache/iam-actions
 	$(RUN) python -m pytest -q --timeout=900 --numprocesses 4 --dist loadfile tests/scenarios
 	$(RUN) python tools/iam_actions.py .cache/iam-actions
@@ -79,7 +82,7 @@ artifact: $(READY) ## build the collection, install it elsewhere, run it by FQCN
 
 .PHONY: test
 test: setup ## everything above; goes on after a failure and ends with a summary
-	@$(RUN) python tools/stages.py lint sanity unit lab-tests molecule artifact
+	@$(RUN) python tools/stages.py lint sanity unit lab-tests scenarios molecule artifact
 
 .PHONY: rehearse
 rehearse: setup ## encrypt a fleet of real servers in the lab, twice, under the eyes of a writing application

@@ -160,7 +160,7 @@ target:
 """
 
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._entry import module_main
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.mysql_server import connection_option
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.mysql_server import connection_option, despite_restarts
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.mysql_data_diff import compare_data
 
 ARGUMENT_SPEC = dict(
@@ -177,7 +177,7 @@ ARGUMENT_SPEC = dict(
 
 def run(context) -> dict:
     """The two servers' data compared."""
-    return compare_data(context)
+    return despite_restarts(context, lambda: compare_data(context))
 
 
 def main():

@@ -217,7 +217,7 @@ target:
 """
 
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._entry import module_main
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.mysql_server import connection_option
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.mysql_server import connection_option, despite_restarts
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.mysql_user_sync import sync
 
 ARGUMENT_SPEC = dict(
@@ -238,7 +238,7 @@ ARGUMENT_SPEC = dict(
 
 def run(context) -> dict:
     """The target's accounts and settings equal the source's."""
-    return sync(context)
+    return despite_restarts(context, lambda: sync(context))
 
 
 def main():

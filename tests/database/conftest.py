@@ -31,14 +31,12 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._entry import Context
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))  # account_torture
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))  # account_torture, master_rights
+
+from master_rights import MASTER_RIGHTS  # noqa: E402  (found by the line above)
+
 MARIADB_SCRIPTS = "mysql_system_tables.sql mysql_performance_tables.sql mysql_system_tables_data.sql maria_add_gis_sp_bootstrap.sql mysql_sys_schema.sql"
 PASSWORD = "operator-Passw0rd"
-# Rights of an RDS master user: no SUPER, no FILE, no SHUTDOWN.
-MASTER_RIGHTS = (
-    "SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, RELOAD, PROCESS, REFERENCES, INDEX, ALTER, SHOW DATABASES, CREATE TEMPORARY TABLES, LOCK TABLES, "
-    "EXECUTE, REPLICATION SLAVE, REPLICATION CLIENT, CREATE VIEW, SHOW VIEW, CREATE ROUTINE, ALTER ROUTINE, CREATE USER, EVENT, TRIGGER"
-)
 
 
 def program_of(family: str) -> list[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import pathlib
 import subprocess
 import sys
 
@@ -19,8 +20,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from account_sets import account_sets
-from conftest import MASTER_RIGHTS, TOP
 from account_torture import ACCOUNTS, DAMAGE, SHORT, grant_tables, secrets_of
+from master_rights import MASTER_RIGHTS
 
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter import mysql_accounts
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.mysql import Server
@@ -93,7 +94,7 @@ def test_a_common_tool_prints_the_same_of_both_servers(pair, call):
     """pt-show-grants, for names that it can print."""
     pair.source.run("CREATE USER agent@'%' IDENTIFIED BY 'Secret-2'", *PLAIN["common"], *PLAIN[pair.family])
     call(mysql_user_sync, options(pair))
-    program = TOP / ".cache" / "databases" / "percona" / "pt-show-grants"
+    program = pathlib.Path(__file__).resolve().parents[2] / ".cache" / "databases" / "percona" / "pt-show-grants"
     printed = []
     for server in (pair.source, pair.target):
         command = [str(program), "--socket", str(server.socket), "--user", "root", "--charset", "utf8mb4", "--no-header", "--no-timestamp"]

@@ -15,7 +15,7 @@ import traceback
 
 from ansible.module_utils.basic import missing_required_lib
 
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import EncryptionError, StatementError
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import ConnectionLostError, EncryptionError, StatementError
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.mysql_server import ServerFacts, facts_from
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.tls import RDS_BUNDLE, ssl_mode_of
 
@@ -31,8 +31,9 @@ except ImportError:
     PYMYSQL_IMPORT_ERROR = traceback.format_exc()
 
 # Client errors that a name not yet in DNS, a closed port or a server that is just starting cause; the login was not looked at.
-_NOT_REACHED = frozenset({2002, 2003, 2005, 2013, 2055, 1040, 1053})
-_LOST = frozenset({2006, 2013, 2014, 2055, 0})
+NOT_REACHED = frozenset({2002, 2003, 2005, 2013, 2055, 1040, 1053})
+# 1053: the server is shutting down; 1927: MariaDB's word for a session that was ended.
+_LOST = frozenset({2006, 2013, 2014, 2055, 1053, 1927, 0})
 _NO_TLS = 2026
 _SECONDS_BETWEEN_ATTEMPTS = 1.0
 
@@ -115,7 +116,7 @@ class Server:
                 code = _code(e)
                 if isinstance(getattr(e, "original_exception", None), ssl.SSLError):
                     raise self._tls_failure(e.original_exception) from None
-                if code not in _NOT_REACHED or time.monotonic() + _SECONDS_BETWEEN_ATTEMPTS >= deadline:
+                if code not in NOT_REACHED or time.monotonic() + _SECONDS_BETWEEN_ATTEMPTS >= deadline:
                     raise self._login_failure(e) from None
             except (OSError, ValueError, RuntimeError) as e:
                 raise StatementError(f"{self._where()}: connecting failed: {e}.", next_step="correct the connection options.") from None
@@ -145,7 +146,7 @@ class Server:
 
     def _send(self, sql: str, secrets: tuple[str, ...] = ()) -> list[dict]:
         if self._connection is None:
-            raise StatementError(f"{self._where()}: not connected.", 2006)
+            raise ConnectionLostError(f"{self._where()}: not connected.", 2006)
         self.round_trips += 1
         try:
             with self._connection.cursor() as cursor:
@@ -155,9 +156,10 @@ class Server:
                     pass
                 return rows
         except pymysql.err.MySQLError as e:
-            raise StatementError(f"{self._where()}: {_words(e, secrets)}", _code(e)) from None
+            kind = ConnectionLostError if _code(e) in _LOST else StatementError
+            raise kind(f"{self._where()}: {_words(e, secrets)}", _code(e)) from None
         except (OSError, UnicodeDecodeError) as e:
-            raise StatementError(f"{self._where()}: the connection failed: {type(e).__name__}", 2013) from None
+            raise ConnectionLostError(f"{self._where()}: the connection failed: {type(e).__name__}", 2013) from None
 
     def successor(self, kind: type, several_statements: bool = False) -> "Server":
         """Another session of that class with the same login, not connected yet.

@@ -68,14 +68,16 @@ def last_writes(server: Server) -> dict[str, tuple]:
     """``schema.table`` to when it was made and when it was last written to, as the server remembers.
 
     InnoDB notes the second of the last commit of each table, and forgets it when it stops (MySQL manual, "SHOW TABLE STATUS", Update_time;
-    tried on MySQL 9.7 and MariaDB 10.11, partitioned tables too).
+    tried on MySQL 9.7 and MariaDB 10.11, partitioned tables too). A write in the same second would leave it as it is: a table that was written
+    to in this or the last second gets an answer that no later one equals.
     """
     _see_fresh_statistics(server)
     rows = server.rows(
-        "SELECT table_schema AS s, table_name AS n, create_time AS c, update_time AS u FROM information_schema.tables WHERE table_type = 'BASE TABLE'"
+        "SELECT table_schema AS s, table_name AS n, create_time AS c, update_time AS u,"
+        " IF(update_time >= NOW() - INTERVAL 1 SECOND, NOW(6), NULL) AS fresh FROM information_schema.tables WHERE table_type = 'BASE TABLE'"
         " AND table_schema NOT IN ('mysql', 'sys', 'information_schema', 'performance_schema', 'innodb', 'tmp')"
     )
-    return {f"{row['s']}.{row['n']}": (row["c"], row["u"]) for row in rows}
+    return {f"{row['s']}.{row['n']}": (row["c"], row["u"], row["fresh"]) for row in rows}
 
 
 def measure(server: Server, tables: list[tuple[str, str]]) -> dict[tuple[str, str], tuple[int | None, int | None]]:

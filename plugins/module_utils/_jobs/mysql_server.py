@@ -8,8 +8,9 @@
 
 from __future__ import annotations
 
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.mysql import Server, login_arguments
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.mysql import NOT_REACHED, Server, login_arguments
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.database_login import COMMON_OPTIONS, find_login
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import ConnectionLostError, StatementError
 
 DEFAULT_PORT = 3306
 CONNECTION_OPTIONS = dict(COMMON_OPTIONS, config_file=dict(type="path"), check_hostname=dict(type="bool"))
@@ -30,6 +31,27 @@ def open_server(context, options: dict, label: str) -> Server:
     server = Server(login_arguments(options, **found.arguments), found.label, connect_timeout=options.get("connect_timeout") or 30)
     server.instance = found.instance
     return server.connect()
+
+
+# Each new beginning waits connect_timeout for a server that is not up again.
+RESTARTS_BORNE = 4
+
+
+def despite_restarts(context, attempt):
+    """What ``attempt()`` answers; begun anew when a server restarted on the way.
+
+    Only for work that reads before it acts, so that nothing is done twice. A server that was never reached is told at once.
+    """
+    lost = 0
+    while True:
+        try:
+            return attempt()
+        except StatementError as e:
+            passing = isinstance(e, ConnectionLostError) or (lost and e.code in NOT_REACHED)
+            if not passing or lost == RESTARTS_BORNE:
+                raise
+            lost += 1
+            context.progress(f"{e.problem} Beginning anew, {lost} of {RESTARTS_BORNE} times.")
 
 
 def server_dict(server: Server) -> dict:

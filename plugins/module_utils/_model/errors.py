@@ -51,6 +51,10 @@ class StatementError(EncryptionError):
         self.code = code
 
 
+class ConnectionLostError(StatementError):
+    """A connection that was there is gone: the server restarted, or something in between did. What was under way may have happened, or not."""
+
+
 class TerminalStateError(EncryptionError):
     """A resource went into a state that no wait can cure."""
 
