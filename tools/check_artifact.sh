@@ -57,7 +57,7 @@ for file in "$installed"/plugins/modules/[a-z]*.py; do
         fail "$name accepts no_such_option"
     for answer in "$controller" "$process"; do
         case $answer in
-            *"missing required arguments"* | *no_such_option*"Supported parameters include"*) ;;
+            *"missing required arguments"* | *"one of the following is required"* | *no_such_option*"Supported parameters include"*) ;;
             *) printf '%s\n' "$answer"; fail "$name does not run" ;;
         esac
     done
