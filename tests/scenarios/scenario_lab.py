@@ -192,7 +192,7 @@ def free_port() -> int:
     """A port of 127.0.0.1 that nobody uses."""
     # Each worker of a parallel run looks in its own range: a port that was free a moment ago may be taken by another.
     worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
-    first = 5701 + 30 * (int(worker[2:]) % 3)
+    first = 5701 + 30 * (int(worker[2:]) % 20)
     for port in range(first, first + 30):
         with socket.socket() as probe:
             try:
