@@ -111,7 +111,7 @@ def test_what_is_encrypted_or_a_replica_is_left_alone_and_no_failure(double, ope
 
 @pytest.mark.parametrize("setting, room, words", [
     ("instances", 3, "The run needs 4 more DB instances; 4 of 7 are in use (DBInstances quota)"),
-    ("manual_snapshots", 3, "The run needs 4 more manual snapshots; 0 of 3 are in use (ManualSnapshots quota)"),
+    ("manual_snapshots", 3, "The run needs 6 more manual snapshots; 0 of 3 are in use (ManualSnapshots quota)"),
     ("allocated_storage", 79, "The run needs 80 more GiB of storage; 80 of 159 are in use (AllocatedStorage quota)"),
 ])
 def test_quotas_are_counted_over_the_whole_fleet(double, operator, setting, room, words):
