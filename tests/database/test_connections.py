@@ -13,12 +13,21 @@ import time
 import pymysql
 import pytest
 
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.mysql import Server, login_arguments
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.mysql_catalog import last_writes
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import EncryptionError
 from ansible_collections.dbre.rds_encryption.plugins.modules import mysql_connections
 
 
 def options(server, **more) -> dict:
     return dict(connection=server.login("master"), **{"settle_time": 1, "wait_timeout": 3, **more})
+
+
+def reader_of(server) -> Server:
+    """The collection's own connection, as the check has it."""
+    login = server.login("master")
+    arguments = login_arguments(login, host=server.address, port=3306, socket=None, user="master", password=login["login_password"])
+    return Server(arguments, "source").connect()
 
 
 @pytest.fixture()
@@ -72,6 +81,25 @@ def test_who_comes_writes_and_goes_is_noticed(server, call):
         stop.set()
         thread.join()
     assert call(mysql_connections, options(server))["quiet"]
+
+
+def test_a_write_in_the_second_of_another_one_is_seen(server, call):
+    """The server notes the second of the last write only: two writes of one second must not look like one."""
+    with server.connect("app", database="shop") as connection, connection.cursor() as cursor, reader_of(server) as reader:
+        for _attempt in range(50):  # until both fell into one second
+            cursor.execute("INSERT INTO Orders2 VALUES (1)")
+            before = last_writes(reader)["shop.Orders2"]
+            cursor.execute("INSERT INTO Orders2 VALUES (2)")
+            after = last_writes(reader)["shop.Orders2"]
+            assert before != after
+            if before[:2] == after[:2]:
+                break
+        else:
+            raise AssertionError("no two writes fell into one second")
+        deadline = time.monotonic() + 10
+        while last_writes(reader)["shop.Orders2"] != last_writes(reader)["shop.Orders2"]:
+            assert time.monotonic() < deadline, "a table that nobody writes to is the same at each look"
+            time.sleep(0.2)
 
 
 def test_check_mode_kills_nobody_and_says_whom_it_would(server, call):

@@ -21,4 +21,6 @@ def test_plaintext_fails_the_audit_until_it_is_borne(double, operator, tmp_path)
     listed = {(row["kind"], row["identifier"]): row["encryption"] for row in json.loads(file.read_text())["resources"]}
     assert listed == {("instance", "one"): "none", ("instance", "one-replica"): "none", ("automated backups", "one"): "none"}
     operator.run(["localhost"], "audit.yml", audit_accepted=["one", "one-replica"]).good()
+    # Texts, as every value of -e name=value is.
+    operator.run(["localhost"], "audit.yml", "-e", "rds_encryption_audit_fail=false").good()
     assert not double.steps()

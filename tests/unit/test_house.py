@@ -364,6 +364,36 @@ def test_roles_specify_the_operator_variables_that_they_read():
     assert not faults, "\n".join(faults)
 
 
+def truth_values_taken_at_their_word(text: str, names: set[str]) -> list[str]:
+    """Lines that ask a variable for its truth as it is; the value of a module's option is converted by the module."""
+    faults = []
+    asked = re.compile(r"{[{%]|^\s*(- |when:|that:|until:|failed_when:|changed_when:)")  # the rest is prose
+    for line in filter(asked.search, text.splitlines()):
+        for name in names & set(re.findall(r"\brds_encryption_\w+", line)):
+            an_option = re.search(rf"\w+: \"?{{{{ {name} }}}}\"?$", line)
+            if not an_option and not re.search(rf"\b{name} \| (default\(\w+\) \| )?bool\b", line):
+                faults.append(line.strip())
+    return faults
+
+
+def test_a_truth_value_may_come_from_the_command_line():
+    """-e name=false is a text, and a text is true or, in a condition, an error: behind the fence that is a longer outage."""
+    options = specification(TOP / "roles" / BASE)
+    truths = {name for name, option in options.items() if option["type"] == "bool"}
+    assert len(truths) > 8
+    faults = []
+    for path in [*TOP.glob("roles/*/tasks/*.yml"), *TOP.glob("roles/*/templates/*"), *TOP.glob("playbooks/*.yml")]:
+        faults += [f"{path.relative_to(TOP)}: {line}" for line in truth_values_taken_at_their_word(text_of(path), truths)]
+    assert not faults, "\n".join(faults)
+
+
+def test_the_truth_rule_sees_a_fault():
+    good = 'when: a_x | bool\nkill: "{{ a_x }}"\nwhen: a_x | default(false) | bool'.replace("a_x", "rds_encryption_x")
+    assert truth_values_taken_at_their_word(good, {"rds_encryption_x"}) == []
+    for bad in ("when: rds_encryption_x", "- not rds_encryption_x", 'age: "{{ 1 if rds_encryption_x else omit }}"'):
+        assert truth_values_taken_at_their_word(bad, {"rds_encryption_x"}) == [bad]
+
+
 def test_the_role_rule_sees_a_fault():
     text = {"type": "str", "default": "old-"}
     assert specification_faults("x", {"a": text}, {"a": "old-"}) == []

@@ -16,7 +16,7 @@ import traceback
 from ansible.module_utils.basic import missing_required_lib
 
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import ConnectionLostError, EncryptionError, StatementError
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.mysql_server import ServerFacts, facts_from
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.mysql_server import CONNECTION_LOST, ServerFacts, facts_from
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.tls import RDS_BUNDLE, ssl_mode_of
 
 try:
@@ -32,8 +32,6 @@ except ImportError:
 
 # Client errors that a name not yet in DNS, a closed port or a server that is just starting cause; the login was not looked at.
 NOT_REACHED = frozenset({2002, 2003, 2005, 2013, 2055, 1040, 1053})
-# 1053: the server is shutting down; 1927: MariaDB's word for a session that was ended.
-_LOST = frozenset({2006, 2013, 2014, 2055, 1053, 1927, 0})
 _NO_TLS = 2026
 _SECONDS_BETWEEN_ATTEMPTS = 1.0
 
@@ -156,7 +154,7 @@ class Server:
                     pass
                 return rows
         except pymysql.err.MySQLError as e:
-            kind = ConnectionLostError if _code(e) in _LOST else StatementError
+            kind = ConnectionLostError if _code(e) in CONNECTION_LOST else StatementError
             raise kind(f"{self._where()}: {_words(e, secrets)}", _code(e)) from None
         except (OSError, UnicodeDecodeError) as e:
             raise ConnectionLostError(f"{self._where()}: the connection failed: {type(e).__name__}", 2013) from None
@@ -195,7 +193,7 @@ class Server:
 
     def lost(self, error: StatementError) -> bool:
         """Whether that error means that the connection, not the statement, is at fault."""
-        return error.code in _LOST
+        return error.code in CONNECTION_LOST
 
     def _begin_session(self) -> None:
         self._oracle = False

@@ -13,22 +13,19 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.common i
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.dependents import BY_KIND, Fate
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import EncryptionError, RefusedError
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.steps import Plan, stages
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.topology import Member, Topology
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.topology import Topology
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.dependents import (
     Readings,
     blocking,
     find_dependents,
-    item_lines,
-    items_of,
     log_group_prefixes,
+    members_with_source,
     plan_lines,
-    plan_proxy,
-    plan_subscription,
-    quoted_commands,
-    serving_instance,
     uses_iam_logins,
     words_of,
 )
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.owners import item_lines, items_of, quoted_commands
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.rebinding import plan_proxy, plan_subscription, serving_instance
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._run.apply import Runner
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._run.wait import Limits
 
@@ -92,17 +89,13 @@ def _read_rds(rds, words: list[str], looking: adapter.Looking) -> dict:
 
 def _rebinding(topology: Topology, readings: Readings, *, assumed: bool) -> Plan:
     groups = []
-    for member in _bindable(topology):
+    for member in members_with_source(topology):
         serving = serving_instance(member)
         for proxy in readings.proxies:
             groups += plan_proxy(member, serving, proxy, assumed=assumed).stages
         for subscription in readings.subscriptions:
             groups += plan_subscription(member, None if assumed else serving, subscription).stages
     return Plan(stages(*groups))
-
-
-def _bindable(topology: Topology) -> list[Member]:
-    return [member for member in topology.members if member.source is not None]
 
 
 def _rebind(context, rds, topology: Topology, looking: adapter.Looking) -> dict:
@@ -113,7 +106,7 @@ def _rebind(context, rds, topology: Topology, looking: adapter.Looking) -> dict:
         return predicted(_rebinding(topology, readings, assumed=not topology.primary.cut_over), context)
     limits = Limits(poll_interval=context.params["poll_interval"], wait_timeout=float(context.params["rebind_timeout"]))
     runner = Runner(rds, context.clock, context.progress, limits)
-    for member in _bindable(topology):
+    for member in members_with_source(topology):
         serving = serving_instance(member)
         for proxy in readings.proxies:
             _each(context, runner, lambda m=member, s=serving, p=proxy: plan_proxy(m, s, _again(rds, p)))

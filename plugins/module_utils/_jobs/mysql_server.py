@@ -38,15 +38,17 @@ RESTARTS_BORNE = 4
 
 
 def despite_restarts(context, attempt):
-    """What ``attempt()`` answers; begun anew when a server restarted on the way.
+    """What ``attempt()`` answers; begun anew when a server restarted on the way. What was changed before counts, too.
 
     Only for work that reads before it acts, so that nothing is done twice. A server that was never reached is told at once.
     """
-    lost = 0
+    lost, changed = 0, False
     while True:
         try:
-            return attempt()
+            result = attempt()
+            return {**result, "changed": True} if changed else result
         except StatementError as e:
+            changed = changed or bool(e.facts.get("changed"))
             passing = isinstance(e, ConnectionLostError) or (lost and e.code in NOT_REACHED)
             if not passing or lost == RESTARTS_BORNE:
                 raise

@@ -7,7 +7,7 @@
 """The canonical form of a database account: two accounts are equal if and only if their canonical forms are.
 
 Built from the rows of the grant tables, never from ``SHOW`` output, which hides second passwords, escapes wrongly and cannot be split
-reliably (docs/database-behaviour).
+reliably (tried on MySQL 9.7 and MariaDB 10.11).
 """
 
 from __future__ import annotations

@@ -29,6 +29,7 @@ class Engine:
     :param multi_az_at_restore: False when Multi-AZ may only be set by ModifyDBInstance (SQL Server: mirroring needs backups first).
     :param iam_authentication: IAM database authentication exists, so that an explicit ``false`` is a legal parameter.
     :param lifecycle_support: RDS Extended Support exists, so that ``EngineLifecycleSupport`` means something.
+    :param stops_multi_az: StopDBInstance takes a Multi-AZ instance (RDS User Guide: Stopping a DB instance; SQL Server: not).
     :param activity_stream: instances have database activity streams (RDS User Guide: Database Activity Streams).
     :param parameter_group_at_replica: CreateDBInstanceReadReplica takes DBParameterGroupName in the same region.
     :param option_group_at_replica: CreateDBInstanceReadReplica takes an OptionGroupName that is not the source's.
@@ -48,6 +49,7 @@ class Engine:
     multi_az_at_restore: bool = True
     iam_authentication: bool = False
     lifecycle_support: bool = False
+    stops_multi_az: bool = True
     activity_stream: bool = False
     parameter_group_at_replica: bool = False
     option_group_at_replica: bool = True
@@ -97,6 +99,7 @@ _SQLSERVER = Engine(
     gp3_baseline=((3000, 125), (3000, 125)),
     storage_at_restore=False,
     multi_az_at_restore=False,
+    stops_multi_az=False,
     activity_stream=True,
     option_group_at_replica=False,
     default_port=1433,

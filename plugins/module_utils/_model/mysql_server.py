@@ -16,8 +16,12 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors 
 MYSQL = "mysql"
 MARIADB = "mariadb"
 
+# Error numbers that mean: the connection is at fault, not the statement. 0 is PyMySQL's own for a connection that it has given up, 1053: the
+# server is shutting down, 1927: MariaDB's word for a session that was ended (MySQL reference manual: Client and Server Error Message Reference).
+CONNECTION_LOST = frozenset({0, 1053, 1927, 2006, 2013, 2014, 2055})
+
 # Capability -> the first version of each family that has it. The one place where versions are compared
-# (MySQL and MariaDB reference manuals, release notes of the versions named; what ran is marked in docs/database-behaviour).
+# (MySQL and MariaDB reference manuals, release notes of the versions named).
 _SINCE: dict[str, dict[str, tuple[int, ...]]] = {
     "account_json": {MARIADB: (10, 4)},
     "account_columns": {MYSQL: (5, 7, 6)},

@@ -15,6 +15,11 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.statuse
 UNREPORTED = "replication has not reported yet"
 
 
+def renamed_to(described: dict) -> str | None:
+    """The name that an instance is being given, as far as RDS says so."""
+    return (described.get("PendingModifiedValues") or {}).get("DBInstanceIdentifier")
+
+
 def pending_values(description: dict) -> dict:
     """What RDS has accepted and not yet made; without the empty structures that stand for nothing."""
     return {member: value for member, value in (description.get("PendingModifiedValues") or {}).items() if not _empty(value)}

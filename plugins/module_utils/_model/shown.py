@@ -15,6 +15,11 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2
 _SECRET_ARN = re.compile(r"(arn:aws[\w-]*:secretsmanager:)[^\s\"'`,;()\[\]{}<>]+")
 
 
+def names_secret(value) -> bool:
+    """Whether a text holds the ARN of a secret."""
+    return isinstance(value, str) and bool(_SECRET_ARN.search(value))
+
+
 def shown(value):
     """Plain data with its control characters written out (``\\x1b``) and the ARNs of secrets hidden; other objects as they are."""
     if isinstance(value, str):

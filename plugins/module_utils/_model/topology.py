@@ -35,9 +35,24 @@ ROLE_COPY = "copy"
 ROLE_SEED = "seed"
 
 
+NOT_ENCRYPTED, WITH_KMS_KEY, WITH_KEY_OF_RDS = "none", "sse-kms", "sse-rds"
+
+
+def storage_encryption(described: dict) -> str:
+    """How the storage of an instance, a cluster, a snapshot or a backup is encrypted: ``none``, ``sse-kms``, ``sse-rds``, or what RDS says.
+
+    StorageEncryptionType decides where RDS gives it: an Aurora cluster may be ``StorageEncrypted: false`` and yet be encrypted with a key
+    that AWS owns (botocore: ``StorageEncryptionType``). Older answers lack it; those of snapshots and backups say ``Encrypted``.
+    """
+    said = described.get("StorageEncryptionType") or NOT_ENCRYPTED
+    if said != NOT_ENCRYPTED:
+        return said
+    return WITH_KMS_KEY if described.get("StorageEncrypted") or described.get("Encrypted") else NOT_ENCRYPTED
+
+
 def is_encrypted(described: dict) -> bool:
-    """Whether the storage is encrypted, by a KMS key or by an AWS-owned one (botocore: ``StorageEncryptionType``)."""
-    return bool(described.get("StorageEncrypted")) or described.get("StorageEncryptionType", "none") not in (None, "none")
+    """Whether the storage is encrypted, by a KMS key or by an AWS-owned one."""
+    return storage_encryption(described) != NOT_ENCRYPTED
 
 
 def is_replica(described: dict) -> bool:

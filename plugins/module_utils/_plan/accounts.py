@@ -27,8 +27,8 @@ EQUAL, CREATE, REPAIR, SURPLUS, DROP, SKIPPED, REFUSED = "equal", "create", "rep
 # Why a difference stays: what a grant is on is not there; the login or the server cannot make it; the account cannot be used as it should.
 MISSING, NOT_RESTORABLE, UNUSABLE = "missing", "not restorable", "unusable"
 
-# Never touched, and nothing besides (docs/database-behaviour, "Never touch"): exact names, since a customer may own rds_app. The master
-# user and the logins of the run join them (``guard_list``).
+# Never touched, and nothing besides (MySQL manual: Reserved Accounts; RDS guide: Master user account privileges): exact names, since a
+# customer may own rds_app. The master user and the logins of the run join them (``guard_list``).
 _SERVER, _RDS = "belongs to the server", "belongs to RDS"
 GUARDED = {
     "mysql.sys": _SERVER,

@@ -14,7 +14,15 @@ from dataclasses import asdict, dataclass, field
 
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.engines import engine_row
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.names import TAG_CUT_OVER_AT, TAG_NAME, TAG_PREFIX, tags_of
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.topology import Listing, Prefixes, find_topology
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.topology import (
+    NOT_ENCRYPTED,
+    WITH_KEY_OF_RDS,
+    WITH_KMS_KEY,
+    Listing,
+    Prefixes,
+    find_topology,
+    storage_encryption,
+)
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.preflight import (
     Key,
     Needs,
@@ -23,9 +31,6 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.prefligh
     estimate_minutes,
     judge,
 )
-
-NONE, WITH_KMS, BY_RDS = "none", "sse-kms", "sse-rds"
-
 
 @dataclass(frozen=True)
 class Resource:
@@ -60,18 +65,6 @@ class Resource:
         return {**asdict(self), "blockers": list(self.blockers)}
 
 
-def storage_encryption(described: dict) -> str:
-    """How the storage of an instance, a cluster, a snapshot or a backup is encrypted.
-
-    StorageEncryptionType decides where RDS gives it: an Aurora cluster may be ``StorageEncrypted: false`` and yet be encrypted with a key
-    that AWS owns. Older answers lack it.
-    """
-    said = described.get("StorageEncryptionType")
-    if said in (WITH_KMS, BY_RDS):
-        return said
-    return WITH_KMS if described.get("StorageEncrypted") or described.get("Encrypted") else NONE
-
-
 @dataclass(frozen=True)
 class Account:
     """What was read of one region: shapes of botocore."""
@@ -103,15 +96,15 @@ def audit(account: Account, prefixes: Prefixes, accepted: Iterable[str] = ()) ->
 
 def plaintext(resources: Iterable[Resource]) -> list[Resource]:
     """Those that are not encrypted and not accepted."""
-    return [r for r in resources if r.encryption == NONE and not r.accepted]
+    return [r for r in resources if r.encryption == NOT_ENCRYPTED and not r.accepted]
 
 
 def count(resources: Iterable[Resource]) -> dict[str, dict[str, int]]:
     """kind -> encryption -> how many."""
     counts: dict[str, dict[str, int]] = {}
     for resource in resources:
-        of_kind = counts.setdefault(resource.kind, {NONE: 0, WITH_KMS: 0, BY_RDS: 0})
-        of_kind[resource.encryption] += 1
+        of_kind = counts.setdefault(resource.kind, dict.fromkeys((NOT_ENCRYPTED, WITH_KMS_KEY, WITH_KEY_OF_RDS), 0))
+        of_kind[resource.encryption] = of_kind.get(resource.encryption, 0) + 1
     return counts
 
 
@@ -133,10 +126,10 @@ def _instance(described: dict, account: Account, listing: Listing, prefixes: Pre
     row = _row("instance", identifier, described.get("DBInstanceArn", ""), described, account)
     cluster = described.get("DBClusterIdentifier")
     if cluster:
-        return {**row, "topology": cluster, "advice": f"Its storage is that of cluster {cluster}." if row["encryption"] == NONE else ""}
+        return {**row, "topology": cluster, "advice": f"Its storage is that of cluster {cluster}." if row["encryption"] == NOT_ENCRYPTED else ""}
     topology = find_topology(identifier, listing, prefixes)
     row["topology"] = topology.name
-    if row["encryption"] != NONE:
+    if row["encryption"] != NOT_ENCRYPTED:
         return row
     if topology.skip_reason:
         parent = described.get("ReadReplicaSourceDBInstanceIdentifier") or described.get("ReadReplicaSourceDBClusterIdentifier")
@@ -158,7 +151,7 @@ def _instance(described: dict, account: Account, listing: Listing, prefixes: Pre
 def _cluster(described: dict, account: Account) -> dict:
     row = _row("cluster", described["DBClusterIdentifier"], described.get("DBClusterArn", ""), described, account)
     row["topology"] = row["identifier"]
-    if row["encryption"] == NONE:
+    if row["encryption"] == NOT_ENCRYPTED:
         row["advice"] = "Clusters are not encrypted by this collection yet. Of Aurora: restore a snapshot of it with a KMS key."
     return row
 
@@ -168,7 +161,7 @@ def _snapshot(described: dict, account: Account, listing: Listing, prefixes: Pre
     row = _row("snapshot", identifier, described.get("DBSnapshotArn", ""), described, account)
     instance = listing.by_resource_id.get(described.get("DbiResourceId", ""))
     row["topology"] = tags_of(instance or {}).get(TAG_NAME) or (instance or described).get("DBInstanceIdentifier")
-    if row["encryption"] != NONE:
+    if row["encryption"] != NOT_ENCRYPTED:
         return row
     if described.get("SnapshotType", "manual") != "manual":
         row["advice"] = "An automated one: it goes with the retention of its instance."
@@ -183,7 +176,7 @@ def _cluster_snapshot(described: dict, account: Account) -> dict:
     identifier = described["DBClusterSnapshotIdentifier"]
     row = _row("cluster snapshot", identifier, described.get("DBClusterSnapshotArn", ""), described, account)
     row["topology"] = described.get("DBClusterIdentifier")
-    if row["encryption"] == NONE:
+    if row["encryption"] == NOT_ENCRYPTED:
         automated = described.get("SnapshotType", "manual") != "manual"
         # A copy of an unencrypted cluster snapshot cannot be encrypted (Aurora guide: Copying a DB cluster snapshot).
         row["advice"] = (
@@ -199,7 +192,7 @@ def _backups(described: dict, account: Account, listing: Listing) -> dict:
     row = _row("automated backups", identifier, described.get("DBInstanceAutomatedBackupsArn") or described.get("DBInstanceArn", ""), described, account)
     instance = listing.by_resource_id.get(described.get("DbiResourceId", ""))
     row["topology"] = tags_of(instance or {}).get(TAG_NAME) or identifier
-    if row["encryption"] == NONE:
+    if row["encryption"] == NOT_ENCRYPTED:
         row["advice"] = (
             "They go with their instance, or with their retention." if instance else "Their instance is gone; they go with their retention."
         )

@@ -11,9 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from datetime import datetime
 
-# Members whose value is of no use without the account, and names a secret in it.
-_SECRET = ("SecretArn", "AuthSecretArn", "DomainAuthSecretArn")
-
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.shown import names_secret
 
 def capture(instances: Iterable[dict], names: Collection[str] = ()) -> list[dict]:
     """Descriptions as ``aws rds describe-db-instances`` prints them: times as ISO 8601, ARNs of secrets left out.
@@ -35,7 +33,7 @@ def capture(instances: Iterable[dict], names: Collection[str] = ()) -> list[dict
 
 def _plain(value):
     if isinstance(value, dict):
-        return {member: _plain(item) for member, item in value.items() if member not in _SECRET}
+        return {member: _plain(item) for member, item in value.items() if not names_secret(item)}
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
     return value.isoformat() if isinstance(value, datetime) else value

@@ -19,6 +19,7 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.names i
     TAG_VALIDATED,
     tags_of,
 )
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.readiness import renamed_to
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.statuses import READY_STATUSES
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.steps import Plan, Step, stages
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.topology import Member, Topology, how_to_make, is_encrypted
@@ -105,13 +106,12 @@ def plan_cutover(
 
 
 def _in_motion(member: Member) -> bool:
-    pending = (member.target.get("PendingModifiedValues") or {}).get("DBInstanceIdentifier")
-    return member.target["DBInstanceStatus"] not in READY_STATUSES or pending == member.name
+    return member.target["DBInstanceStatus"] not in READY_STATUSES or renamed_to(member.target) == member.name
 
 
 def _losing_its_name(member: Member) -> bool:
     """Whether somebody is just renaming it to something else: an undone cutover that was stopped, or a rollback."""
-    return (member.target.get("PendingModifiedValues") or {}).get("DBInstanceIdentifier") not in (None, member.name)
+    return renamed_to(member.target) not in (None, member.name)
 
 
 def _wait_for(member: Member) -> Step:

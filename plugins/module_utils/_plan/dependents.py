@@ -17,8 +17,14 @@ from dataclasses import dataclass, field, replace
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.dependents import BY_KIND, KINDS, Fate, Kind
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.names import TAG_NAME, tags_of
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.shown import shown
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.steps import Plan, Step, stages
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.topology import Member, Topology
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.rebinding import (
+    is_bound,
+    is_target_of,
+    listed_sources,
+    serving_instance,
+    state_of,
+)
 
 MONITORING_GROUP = "RDSOSMetrics"
 _CAPTURES = ("cdc", "full-load-and-cdc")
@@ -88,7 +94,7 @@ def words_of(topology: Topology) -> list[str]:
 def log_group_prefixes(topology: Topology) -> list[str]:
     """Where the log groups of a topology begin (RDS guide: Publishing database logs to CloudWatch Logs, Enhanced Monitoring)."""
     prefixes = []
-    for member in _members(topology):
+    for member in members_with_source(topology):
         if member.source.get("EnabledCloudwatchLogsExports"):
             prefixes += [f"/aws/rds/instance/{member.name}/", f"/aws/rds/instance/{member.new_name}/"]
     if any(member.source.get("MonitoringInterval") for member in topology.members if member.source):
@@ -98,7 +104,7 @@ def log_group_prefixes(topology: Topology) -> list[str]:
 
 def uses_iam_logins(topology: Topology) -> bool:
     """Whether anybody can log in to a member by token: elsewhere policies with ``rds-db:connect`` mean nothing."""
-    return any(member.source.get("IAMDatabaseAuthenticationEnabled") for member in _members(topology))
+    return any(member.source.get("IAMDatabaseAuthenticationEnabled") for member in members_with_source(topology))
 
 
 def find_dependents(topology: Topology, readings: Readings, remarks: list[str] | None = None) -> list[Dependent]:
@@ -107,7 +113,7 @@ def find_dependents(topology: Topology, readings: Readings, remarks: list[str] |
     :param remarks: takes what is to be said of entries that lack what AWS documents; without it they raise.
     """
     found = []
-    members = _members(topology)
+    members = members_with_source(topology)
     searches = [(finder, member) for member in members for finder in _OF_A_MEMBER] + [(finder, members) for finder in _OF_ALL]
     for finder, subject in searches:
         try:
@@ -138,13 +144,6 @@ def blocking(topology: Topology, found: list[Dependent], accepted: frozenset) ->
     ]
 
 
-def items_of(topology: Topology, found: list[Dependent]) -> list[dict]:
-    """What the owner has to do after the cutover, one by one, with the commands; first the dependents, then infrastructure as code."""
-    over = {member.name for member in topology.members if member.cut_over}
-    left = [d for d in found if d.member in over and not d.done and d.kind.kind != "export_task"]
-    return [dependent.to_dict() for dependent in [*left, *infrastructure(topology)]]
-
-
 def plan_lines(found: list[Dependent]) -> list[str]:
     """The dependents for the plan, one line for each kind and fate."""
     lines = []
@@ -157,110 +156,11 @@ def plan_lines(found: list[Dependent]) -> list[str]:
     return lines
 
 
-def quoted_commands(items: list[dict]) -> list[str]:
-    """The commands that a result printed as JSON would not show as a shell wants them."""
-    return list(dict.fromkeys(command for item in items for command in item["commands"] if '"' in command or "\\" in command))
+# -- finding -------------------------------------------------------------------------------------------------------------------------------
 
 
-def item_lines(items: list[dict]) -> list[str]:
-    """Items for the report: each text, its commands below it."""
-    return [line for item in items for line in (item["text"], *("    " + command for command in item["commands"]))]
-
-
-# -- binding again ---------------------------------------------------------------------------------------------------------------------
-
-
-def plan_proxy(member: Member, serving: dict | None, proxy: dict, *, assumed: bool = False) -> Plan:
-    """The steps until a proxy that serves a member is bound to the instance that has the member's name.
-
-    A proxy has one target, so the stale one goes first; a tag on the proxy remembers in between what is to be registered.
-
-    :param serving: the ``DBInstance`` that has the name; None while nobody has it, and then there is nothing to do yet.
-    :param proxy: ``DBProxy`` with ``Targets`` and ``Tags``.
-    :param assumed: the cutover will have been made by then (check mode).
-    """
-    name = proxy["DBProxyName"]
-    stale = [target for target in proxy["Targets"] if is_target_of(member, target)]
-    marked = tags_of({"TagList": proxy["Tags"]}).get(TAG_NAME) == member.name
-    if not (stale or marked) or (serving is None and not assumed):
-        return Plan()
-    mark = [_proxy_step("MarkProxy", proxy, f"Note on RDS Proxy {name} that it is for {member.name}", member)]
-    unmark = [_proxy_step("UnmarkProxy", proxy, f"Take the note off RDS Proxy {name}", member)]
-    register = _proxy_step("RegisterDBProxyTargets", proxy, f"Register {member.name} with RDS Proxy {name}", member, serving)
-    if not assumed:
-        if any(is_bound(target, serving) for target in stale):
-            return Plan(stages(unmark if marked else []))
-        if any(target["RdsResourceId"].lower() == member.name and _state(target) == "REGISTERING" for target in stale):
-            waiting = replace(register, what=f"Wait until RDS Proxy {name} reaches {member.name}", started=True)
-            return Plan(stages([waiting], unmark if marked else []))
-    gone = [
-        _proxy_step("DeregisterDBProxyTargets", proxy, f"Deregister {target['RdsResourceId']} from RDS Proxy {name}", member, target)
-        for target in stale
-    ]
-    return Plan(stages([] if marked else mark, gone, [register], unmark))
-
-
-def is_target_of(member: Member, target: dict) -> bool:
-    """Whether a target of a proxy is a member's: by its name, or by the one that it was given at the fence, or at a rollback."""
-    names = (member.name, member.old_name, member.new_name)
-    return target.get("Type", "RDS_INSTANCE") == "RDS_INSTANCE" and (target.get("RdsResourceId") or "").lower() in names
-
-
-def is_bound(target: dict, serving: dict) -> bool:
-    """Whether a target of a proxy reaches this instance and no other: it is available under today's identifier, address and ARN."""
-    address = (serving.get("Endpoint") or {}).get("Address")
-    return (
-        (target.get("RdsResourceId") or "").lower() == serving["DBInstanceIdentifier"]
-        and _state(target) == "AVAILABLE"
-        and target.get("Endpoint") in (None, "", address)
-        and target.get("TargetArn") in (None, "", serving.get("DBInstanceArn"))
-    )
-
-
-def _state(target: dict) -> str:
-    # Without a health report there is nothing to hold against it.
-    return (target.get("TargetHealth") or {}).get("State", "AVAILABLE")
-
-
-def _proxy_step(action: str, proxy: dict, what: str, member: Member, more: dict | None = None) -> Step:
-    """A step about a proxy.
-
-    :param more: the target to deregister, or the instance that the name is to be bound to.
-    """
-    parameters = {"DBProxyArn": proxy["DBProxyArn"], "name": member.name}
-    if action == "DeregisterDBProxyTargets":
-        parameters["name"] = more["RdsResourceId"]
-    bound = (lambda target: is_bound(target, more)) if action == "RegisterDBProxyTargets" and more else None
-    return Step(action, proxy["DBProxyName"], what, parameters, confirmed=bound)
-
-
-def plan_subscription(member: Member, serving: dict | None, subscription: dict) -> Plan:
-    """The step that is left until an event subscription that lists a member lists it by its name."""
-    name = subscription["CustSubscriptionId"]
-    listed = _listed(subscription)
-    if serving is None or member.name in listed or member.old_name not in listed:
-        return Plan()
-    what = f"Add {member.name} to the event subscription {name}"
-    return Plan(stages([Step("AddSourceIdentifierToSubscription", name, what, {"name": member.name})]))
-
-
-def _listed(subscription: dict) -> list[str]:
-    if subscription.get("SourceType") != "db-instance":
-        return []
-    return [identifier.lower() for identifier in subscription.get("SourceIdsList") or []]
-
-
-def serving_instance(member: Member) -> dict | None:
-    """The ``DBInstance`` that has a member's name now, if it is one of the two sides."""
-    if member.cut_over:
-        return member.target
-    return member.source if member.source_identifier == member.name else None
-
-
-# -- finding ---------------------------------------------------------------------------------------------------------------------------
-
-
-def _members(topology: Topology) -> list[Member]:
+def members_with_source(topology: Topology) -> list[Member]:
+    """The members of which the original is there: what hung on the others nobody can tell."""
     return [member for member in topology.members if member.source is not None]
 
 
@@ -296,7 +196,7 @@ def _proxies(member: Member, readings: Readings) -> Iterator[Dependent]:
         if not targets and tags_of({"TagList": proxy["Tags"]}).get(TAG_NAME) != member.name:
             continue
         bound = serving is not None and any(is_bound(target, serving) for target in targets)
-        health = [f"{t.get('RdsResourceId')} is {_state(t)}: {(t.get('TargetHealth') or {}).get('Reason', 'no reason given')}." for t in targets]
+        health = [f"{t.get('RdsResourceId')} is {state_of(t)}: {(t.get('TargetHealth') or {}).get('Reason', 'no reason given')}." for t in targets]
         remark = "" if bound else " ".join(health) or "It has no target."
         registered = targets[0]["RdsResourceId"] if targets else member.name
         yield _found("rds_proxy", member, proxy["DBProxyName"], done=bound, remark=remark, registered=registered)
@@ -306,7 +206,7 @@ def _proxies(member: Member, readings: Readings) -> Iterator[Dependent]:
 
 def _subscriptions(member: Member, readings: Readings) -> Iterator[Dependent]:
     for subscription in readings.subscriptions:
-        listed = _listed(subscription)
+        listed = listed_sources(subscription)
         if member.name in listed or member.old_name in listed:
             yield _found("event_subscription", member, subscription["CustSubscriptionId"], done=member.name in listed)
 
@@ -587,67 +487,3 @@ def _secrets(member: Member, readings: Readings) -> Iterator[Dependent]:
 
 _OF_A_MEMBER = (_proxies, _subscriptions, _of_the_instance, _integrations, _exports, _alarms, _logs, _rules, _backup, _migrations, _secrets)
 _OF_ALL = (_policies, _monitoring_filters, _rules_by_id)
-
-
-# -- infrastructure as code ------------------------------------------------------------------------------------------------------------
-
-
-def infrastructure(topology: Topology) -> list[Dependent]:
-    """What the owner of each instance that was cut over runs, so that its tool knows the encrypted instance and not the original.
-
-    From the provider's documentation (aws_db_instance: imported by ``identifier``; since 5.0 its id is the resource id) and the CloudFormation
-    guide (Importing existing resources).
-    """
-    found = []
-    for member in _members(topology):
-        if member.cut_over:
-            tags = tags_of(member.source)
-            stack = tags.get("aws:cloudformation:stack-name")
-            logical = tags.get("aws:cloudformation:logical-id", "LOGICAL_ID")
-            found.append(_cloudformation(member, stack, logical) if stack else _terraform(member))
-    return found
-
-
-def _attributes(member: Member, style: str) -> str:
-    key = member.target.get("KmsKeyId", "the key's ARN")
-    if style == "terraform":
-        return f'storage_encrypted = true, kms_key_id = "{key}"'
-    return f"StorageEncrypted: true, KmsKeyId: {key}"
-
-
-def _cloudformation(member: Member, stack: str, logical: str) -> Dependent:
-    remark = (
-        f"Set DeletionPolicy and UpdateReplacePolicy of {logical} to Retain and update the stack with nothing else; take {logical} out of the "
-        f"template and update it again; put it back with DBInstanceIdentifier: {member.name}, {_attributes(member, 'cloudformation')}, without "
-        "DBSnapshotIdentifier, and import it:"
-    )
-    imported = [{"ResourceType": "AWS::RDS::DBInstance", "LogicalResourceId": logical, "ResourceIdentifier": {"DBInstanceIdentifier": member.name}}]
-    change_set = f"import-{member.name}"
-    commands = (
-        shlex.join(
-            ["aws", "cloudformation", "create-change-set", "--stack-name", stack, "--change-set-name", change_set]
-            + ["--change-set-type", "IMPORT", "--template-body", f"file://{stack}.json", "--resources-to-import", json.dumps(imported)]
-        ),
-        fill(
-            "aws cloudformation describe-change-set --stack-name {stack} --change-set-name {change_set}", {"stack": stack, "change_set": change_set}
-        ),
-        fill("aws cloudformation execute-change-set --stack-name {stack} --change-set-name {change_set}", {"stack": stack, "change_set": change_set}),
-    )
-    return Dependent(BY_KIND["cloudformation"], member.name, f"{stack}, {logical}", remark=remark, commands=commands)
-
-
-def _terraform(member: Member) -> Dependent:
-    old = member.source["DbiResourceId"]
-    remark = (
-        f"If Terraform manages it: set {_attributes(member, 'terraform')}, put snapshot_identifier under ignore_changes if it is set"
-        + (f", leave replicate_source_db at {member.parent}" if member.parent else "")
-        + ". ADDRESS is what the first command prints; the plan must replace nothing."
-    )
-    program = f'.. | objects | select(.type? == "aws_db_instance" and .values.resource_id? == "{old}") | .address'
-    commands = (
-        "terraform show -json | " + shlex.join(["jq", "-r", program]),
-        "terraform state rm ADDRESS",
-        fill("terraform import ADDRESS {name}", {"name": member.name}),
-        "terraform plan",
-    )
-    return Dependent(BY_KIND["terraform"], member.name, member.name, remark=remark, commands=commands)

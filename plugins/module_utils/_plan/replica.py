@@ -19,6 +19,7 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.names i
     tag_list,
     tags_of,
 )
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.readiness import renamed_to
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.statuses import READY_STATUSES
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.steps import Plan, Step, stages
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.topology import ROLE_REPLICA, is_encrypted, target_tags_for
@@ -106,7 +107,7 @@ def _check_parent(request: ReplicaRequest, parent: dict) -> None:
             done="Nothing was changed.",
             next_step="Name the encrypted target as source_db_instance_identifier.",
         )
-    if "DBInstanceIdentifier" in (parent.get("PendingModifiedValues") or {}) or parent["DBInstanceStatus"] == "renaming":
+    if renamed_to(parent) or parent["DBInstanceStatus"] == "renaming":
         raise RefusedError(
             f"{parent['DBInstanceIdentifier']} is being renamed: a cutover is under way, and {request.target_identifier} may have its name.",
             done="Nothing was changed: no second replica is made.",

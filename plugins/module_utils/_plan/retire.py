@@ -17,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.ages import DAY, age_in_words, seconds_between
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.engines import engine_row
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import RefusedError
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.names import (
     TAG_CUT_OVER_AT,
@@ -149,8 +150,8 @@ def _plan_stop(topology: Topology, members: list[Member]) -> Plan:
     identifier = source["DBInstanceIdentifier"]
     if len(members) > 1:
         return Plan(remarks=(f"{identifier} has replicas, and RDS stops neither them nor it: they go on running. The action delete retires them.",))
-    if source["Engine"].startswith("sqlserver") and source.get("MultiAZ"):
-        return Plan(remarks=(f"{identifier} is a Multi-AZ SQL Server instance, which RDS does not stop. The action delete retires it.",))
+    if source.get("MultiAZ") and not engine_row(source["Engine"]).stops_multi_az:
+        return Plan(remarks=(f"{identifier} is a Multi-AZ instance of {source['Engine']}, which RDS does not stop. The action delete retires it.",))
     if source["DBInstanceStatus"] in ("stopped", "stopping"):
         return Plan(remarks=(SEVEN_DAYS,))
     stop = Step("StopDBInstance", identifier, f"Stop {identifier}", resource_id=source["DbiResourceId"], still=_proof_holds(topology))
@@ -167,7 +168,7 @@ def _plan_delete(state: RetireState, request: RetireRequest, members: list[Membe
         groups.append([Step("StartDBInstance", identifier, f"Start {identifier} for its final snapshot", resource_id=source["DbiResourceId"])])
     for level in sorted({member.level for member in members if not member.is_primary}, reverse=True):
         doomed = [member for member in members if member.level == level]
-        groups.append([_unprotect(m.source) for m in doomed if m.source["DeletionProtection"] and not _going(m.source)])
+        groups.append([_unprotect(m.source) for m in doomed if m.source.get("DeletionProtection") and not _going(m.source)])
         groups.append([_delete_replica(m.source, still, _is(m)) for m in doomed])
     if len(members) > 1 and not _going(source):
         what = f"Wait until RDS shows no replica of {identifier} any more"
@@ -176,7 +177,7 @@ def _plan_delete(state: RetireState, request: RetireRequest, members: list[Membe
     snapshots = [s for s in state.snapshots if _is_intermediate(s, topology)]
     groups.append([_delete_snapshot(s, topology) for s in snapshots])
     changes = {}
-    if source["DeletionProtection"]:
+    if source.get("DeletionProtection"):
         changes["DeletionProtection"] = False
     if not source.get("CopyTagsToSnapshot"):
         changes["CopyTagsToSnapshot"] = True
@@ -221,7 +222,7 @@ def _plan_leftovers(state: RetireState, named: list[dict]) -> tuple[tuple[Step, 
         # The ones from which nothing of the rest replicates.
         parents = {each.get("ReadReplicaSourceDBInstanceIdentifier") for each in remaining}
         leaves = [each for each in remaining if each["DBInstanceIdentifier"] not in parents] or remaining
-        groups.append([_unprotect(each) for each in leaves if each["DeletionProtection"] and not _going(each)])
+        groups.append([_unprotect(each) for each in leaves if each.get("DeletionProtection") and not _going(each)])
         groups.append([_delete_leftover(each, state) for each in leaves])
         remaining = [each for each in remaining if each not in leaves]
     return stages(*groups)

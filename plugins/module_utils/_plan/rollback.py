@@ -37,6 +37,7 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.quarant
     security_groups_now,
 )
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.statuses import READY_STATUSES
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.readiness import renamed_to
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.steps import Plan, Step, stages
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.topology import (
     ROLE_REPLICA,
@@ -216,19 +217,15 @@ def _may_be_shut(described: dict) -> bool:
     return TAG_QUARANTINE in tags_of(described) and not quarantine_of(described)
 
 
-def _pending_name(described: dict) -> str | None:
-    return (described.get("PendingModifiedValues") or {}).get("DBInstanceIdentifier")
-
-
 def _on_its_way_to_the_name(member: Member) -> bool:
-    return bool(member.target) and _pending_name(member.target) == member.name
+    return bool(member.target) and renamed_to(member.target) == member.name
 
 
 def _motion(member: Member) -> list[Step]:
     """Waits for renames that are under way on either side: only then it is known who has which name."""
     found = []
     for described in (member.source, member.target):
-        if described is not None and (_pending_name(described) or described["DBInstanceStatus"] == "renaming"):
+        if described is not None and (renamed_to(described) or described["DBInstanceStatus"] == "renaming"):
             identifier = described["DBInstanceIdentifier"]
             found.append(
                 Step(

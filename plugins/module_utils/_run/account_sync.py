@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import ConnectionLostError, EncryptionError, StatementError
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.mysql_server import CONNECTION_LOST
 
 _READ_ONLY = 1290
-_CONNECTION_LOST = (0, 1053, 1927, 2006, 2013, 2014, 2055)
 # What one round trip carries: far below max_allowed_packet, and little enough for lines of progress.
 PACKET_BYTES = 256 * 1024
 
@@ -162,10 +162,11 @@ class _Run:
                 done=f"{done} account statement(s) were carried out before.",
                 next_step="set read_only=0 in the parameter group of this replica, run again, and set it back to 1 afterwards.",
             )
-        if error.code in _CONNECTION_LOST:
+        if error.code in CONNECTION_LOST:
             raise ConnectionLostError(
                 f"{error.problem}.",
                 error.code,
                 done=f"{done} account statement(s) were carried out; accounts in the making are locked.",
                 next_step="run again: accounts are compared anew, and only what is missing is done.",
+                changed=done > 0,
             )

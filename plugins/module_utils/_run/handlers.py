@@ -18,7 +18,7 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors 
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.names import tag_list, tags_of
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.statuses import READY_STATUSES, meaning_of_status
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.steps import Step
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.readiness import UNREPORTED, broken, settled
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.readiness import UNREPORTED, broken, renamed_to, settled
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._run.wait import Limits, Outlook
 
 
@@ -183,11 +183,6 @@ def _stop_if_a_part_failed(described: dict, step: Step, link_errors: bool) -> No
             done=f"{step.action} was accepted; nothing was deleted.",
             next_step="Mend what is named, then run again: the run goes on from here.",
         )
-
-
-def renamed_to(described: dict) -> str | None:
-    """The name that an instance is being given, as far as RDS says so."""
-    return (described.get("PendingModifiedValues") or {}).get("DBInstanceIdentifier")
 
 
 class WaitUntilReady(Handler):

@@ -356,7 +356,7 @@ class Region:
         described = thing.truth
         if described["DBInstanceStatus"] not in READY:
             raise _error(operation, "InvalidDBInstanceState", f"Instance {DBInstanceIdentifier} is {described['DBInstanceStatus']}.")
-        if described["DeletionProtection"]:
+        if described.get("DeletionProtection"):
             raise _error(operation, "InvalidParameterCombination", "Cannot delete protected DB Instance, please disable deletion protection")
         if SkipFinalSnapshot == bool(FinalDBSnapshotIdentifier):
             raise _error(operation, "InvalidParameterCombination", "FinalDBSnapshotIdentifier or SkipFinalSnapshot")

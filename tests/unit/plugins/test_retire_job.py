@@ -114,6 +114,25 @@ def test_stop():
     assert made.operations[-1] == "DeleteDBInstance" and "StartDBInstance" in made.operations
 
 
+def test_a_flag_that_rds_leaves_out_is_off():
+    made = encrypted(replicas=False)
+    fence = fence_of(made)
+    for flag in ("DeletionProtection", "CopyTagsToSnapshot", "MultiAZ"):
+        made.find("old-x").truth.pop(flag)
+    assert Way(made, "x").retire(confirm=["x"])["going"]["instances"] == ["old-x"]
+    made.settle()
+    assert made.names == ["x", "y"] and f"old-x-{fence}-final" in made.snapshots
+
+
+@pytest.mark.parametrize(("engine", "stops"), [("sqlserver-se", False), ("mysql", True)])
+def test_which_multi_az_instances_can_be_stopped_is_said_by_the_table_of_engines(engine, stops):
+    made = encrypted(replicas=False)
+    made.find("old-x").truth |= {"MultiAZ": True, "Engine": engine}
+    said = Way(made, "x", check_mode=True).retire("stop", confirm=["x"])
+    assert said["going"]["stopped"] == (["old-x"] if stops else [])
+    assert any("does not stop" in remark for remark in said["remarks"]) is not stops
+
+
 def test_what_has_replicas_cannot_be_stopped():
     made = encrypted()
     said = Way(made, "x").retire("stop", confirm=["x"])

@@ -8,8 +8,8 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.names import tag_list
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.topology import Prefixes
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.audit import Account, audit, count, plaintext, storage_encryption
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.topology import Prefixes, is_encrypted, storage_encryption
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.audit import Account, audit, count, plaintext
 
 SAID = [
     ({"StorageEncrypted": False}, "none"),
@@ -21,12 +21,21 @@ SAID = [
     # An Aurora cluster with a key of AWS: plaintext for whoever looks at StorageEncrypted alone.
     ({"StorageEncrypted": False, "StorageEncryptionType": "sse-rds"}, "sse-rds"),
     ({"Encrypted": False, "StorageEncryptionType": "sse-rds"}, "sse-rds"),
+    ({"StorageEncrypted": True, "StorageEncryptionType": "none"}, "sse-kms"),
+    # A kind that nobody knows yet: not plaintext, and no reason to fail.
+    ({"StorageEncrypted": False, "StorageEncryptionType": "sse-new"}, "sse-new"),
 ]
 
 
 @pytest.mark.parametrize(("described", "answer"), SAID)
 def test_three_different_answers(described, answer):
     assert storage_encryption(described) == answer
+    assert is_encrypted(described) == (answer != "none"), "the audit and the run mean the same by it"
+
+
+def test_an_unknown_kind_of_encryption_is_counted():
+    found = audited(instances=[instance("one", StorageEncryptionType="sse-new")])
+    assert count(found.values())["instance"] == {"none": 0, "sse-kms": 0, "sse-rds": 0, "sse-new": 1} and not plaintext(found.values())
 
 
 def instance(identifier: str, **more) -> dict:

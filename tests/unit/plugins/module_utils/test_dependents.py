@@ -30,15 +30,11 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.dependen
     allow_beside,
     blocking,
     find_dependents,
-    infrastructure,
-    item_lines,
-    items_of,
     mentions,
     plan_lines,
-    plan_proxy,
-    plan_subscription,
-    serving_instance,
 )
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.owners import infrastructure, item_lines, items_of  # noqa: E402
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.rebinding import plan_proxy, plan_subscription, serving_instance  # noqa: E402
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._run.apply import Runner  # noqa: E402
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._run.wait import Limits  # noqa: E402
 

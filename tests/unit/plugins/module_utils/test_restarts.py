@@ -24,7 +24,7 @@ def outcome(*events):
     def attempt():
         if waiting:
             raise waiting.pop(0)
-        return "done"
+        return {"changed": False}
 
     context = types.SimpleNamespace(progress=lines.append)
     return despite_restarts(context, attempt), lines
@@ -33,7 +33,7 @@ def outcome(*events):
 @pytest.mark.parametrize("events", [[LOST], [LOST, DOWN], [LOST, DOWN, LOST], [LOST] * RESTARTS_BORNE])
 def test_a_restart_is_borne_and_told(events):
     answer, lines = outcome(*events)
-    assert answer == "done" and len(lines) == len(events) and "Beginning anew" in lines[0]
+    assert answer == {"changed": False} and len(lines) == len(events) and "Beginning anew" in lines[0]
 
 
 @pytest.mark.parametrize("events", [[DOWN], [REFUSED], [LOST, REFUSED], [LOST] * (RESTARTS_BORNE + 1), [EncryptionError("no")]])
@@ -41,3 +41,9 @@ def test_what_no_waiting_cures_is_told(events):
     with pytest.raises(EncryptionError) as told:
         outcome(*events)
     assert told.value is events[-1]
+
+
+def test_what_was_changed_before_the_restart_is_not_forgotten():
+    half_done = ConnectionLostError("target new-one: Lost connection", 2013, changed=True)
+    assert outcome(half_done)[0] == {"changed": True}
+    assert outcome(half_done, LOST)[0] == {"changed": True}
