@@ -265,8 +265,15 @@ class Bench:
 
     def _listed(self) -> list[str]:
         """The identifiers that AWS has now; an instance is hidden for a moment while it is renamed."""
-        time.sleep(240 / self._lab.TIMESCALE)
+        deadline = time.monotonic() + 60
+        while any(each["hidden"] or each["renaming_to"] for each in self._truth() if not each["gone"]):
+            assert time.monotonic() < deadline, "an instance is being renamed for ever"
+            time.sleep(0.05)
         return sorted(self._lab.instances())
+
+    def _truth(self) -> list[dict]:
+        regions = self._lab.admin("GET", "state")["regions"].values()
+        return [instance for region in regions for instance in region["instances"].values()]
 
 
 def _in_words(call: dict) -> str:

@@ -32,6 +32,7 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.prefligh
     judge,
 )
 
+
 @dataclass(frozen=True)
 class Resource:
     """One thing that holds data.

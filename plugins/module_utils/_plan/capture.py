@@ -13,6 +13,7 @@ from datetime import datetime
 
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.shown import names_secret
 
+
 def capture(instances: Iterable[dict], names: Collection[str] = ()) -> list[dict]:
     """Descriptions as ``aws rds describe-db-instances`` prints them: times as ISO 8601, ARNs of secrets left out.
 
