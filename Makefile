@@ -98,6 +98,15 @@ docs: $(READY) ## write the generated pages anew and check the documentation
 	for page in $(wildcard tools/*_page.py); do $(RUN) python $$page || exit 1; done
 	$(RUN) antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs=all .
 
+# What only the site needs is no part of the environment that the checks run in.
+$(VENV)/.site: docs/docsite/requirements.txt | $(READY)
+	$(VENV)/bin/uv pip install -q --python $(PY) -r $<
+	@touch $@
+
+.PHONY: site
+site: $(READY) $(VENV)/.site ## build the documentation as a site, in site/; a warning is a failure
+	$(RUN) python tools/docsite.py site
+
 .PHONY: release
 release: $(READY) ## write the changelog of galaxy.yml's version and build dist/*.tar.gz
 	$(RUN) antsibull-changelog release

@@ -38,6 +38,39 @@ TABLE = """
 
 """
 
+OTHERS = """
+## Logins with IAM tokens
+
+A policy on `rds-db:connect` names the resource id, `arn:aws:rds-db:REGION:ACCOUNT:dbuser:db-OLD/user`, and the encrypted instance has another one.
+Allow both before the cutover, since the new id is known as soon as `new-NAME` exists (the report and `aws rds describe-db-instances` have it); take the
+old one out when the original is retired. A wildcard in place of the id needs no change. Until the policy allows it, such logins fail with
+`PAM authentication failed` or `Access denied`, which looks like a wrong password.
+
+## Readers of the log of changes
+
+Debezium, DMS with CDC, an external replica, a logical subscriber: each keeps a position in the source's log (file and offset, GTID, LSN), and the log of
+the encrypted instance is another one that begins with the restore. A position of before means nothing there, at worst it means another place.
+
+1. Before the fence: let the reader catch up, stop it, note its position.
+2. After the cutover: remove its position (Debezium: the connector's offsets and, if it cannot go on, its history topic), let it take a new snapshot or
+   reload, then follow the log. Where the consumer of the data can tell duplicates, a reload is harmless; where not, empty its tables first.
+3. PostgreSQL: a slot is not moved. Make it anew on the encrypted instance; drop what the copy may have brought along, since a slot that nobody
+   reads keeps the log until the storage is full.
+4. Replication set up with `mysql.rds_set_external_master`/`_source` away from the instance: point the external replica at the name again, from a new dump.
+
+## Slow first hours
+
+A restored instance is available long before its data are on its volume: each block comes from the snapshot when it is first touched (lazy loading),
+and the caches are empty. First touches take tens of milliseconds in place of one; the plan of a query does not change, its time does.
+
+- Scan the hot tables by hand once applications work, on the replicas first; or in `rds_encryption_validate_tasks`, where it costs outage.
+- How far RDS is: `aws rds describe-db-instances --query 'DBInstances[].[DBInstanceIdentifier,StorageOperationStatus,StorageOperationPercentProgress]'` (newer
+  APIs; `Initializing` is lazy loading). Statistics that the optimiser keeps come along; those of Performance Insights begin anew.
+- Still slow on the next day: not the load. Compare parameter group, class, storage type and throughput (`rds_attr_diff`): they are equal, or were accepted.
+- The volume behind the instance may be in another Availability Zone than before (where the source was Multi-AZ): see the latency between application and
+  instance, and fail over if the other zone is nearer.
+"""
+
 CODE = """
 ## Infrastructure as code
 
@@ -102,7 +135,7 @@ CDK: the same with `cdk import` in place of step 3.
 def page() -> str:
     """The page as it must be."""
     head = "| what | known by | at the swap | searched with |\n| --- | --- | --- | --- |\n"
-    return INTRODUCTION + TABLE + head + "".join(_line(row) for row in KINDS) + CODE
+    return INTRODUCTION + TABLE + head + "".join(_line(row) for row in KINDS) + OTHERS + CODE
 
 
 def _line(row: Kind) -> str:

@@ -14,7 +14,7 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.depende
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.engines import STRATEGY_ROLES
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
-PAGES = sorted([TOP / "README.md", *(TOP / "docs").glob("*.md")])
+PAGES = sorted([TOP / "README.md", TOP / "CONTRIBUTING.md", *(TOP / "docs").glob("*.md")])
 PRINTED_BY_THE_ROLE = {"login"}
 
 
@@ -54,6 +54,22 @@ def test_the_runbook_explains_every_blocker():
     section = text_of("docs", "runbook.md").split("### In preflight")[1].split("\n### ")[0]
     explained = {code for line in section.splitlines() if line.startswith("|") for code in re.findall(r"`(\w+)`", line.split("|")[1])}
     assert explained == blockers()
+
+
+def test_the_recovery_guide_has_an_anchor_for_every_phase():
+    variables = tool("variables_page")
+    assert {*variables.PHASES, "rollback", "retire"} <= anchors(TOP / "docs" / "recovery.md")
+
+
+def test_the_page_of_strategies_knows_every_strategy():
+    rows = set(re.findall(r"^\| `(\w+)` \|", text_of("docs", "strategies.md"), flags=re.M))
+    assert set(STRATEGY_ROLES) <= rows
+
+
+def test_the_site_lists_every_page():
+    listed = set(re.findall(r"^[\w./-]+$", text_of("docs", "docsite", "index.md"), flags=re.M))
+    pages = {str(path.relative_to(TOP).with_suffix("")) for path in (*PAGES, *(TOP / "extensions" / "lab").glob("*.md"))}
+    assert pages <= listed
 
 
 def test_every_tag_is_explained():
