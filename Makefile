@@ -4,6 +4,8 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 SHELL := /bin/sh
+# What Python has compiled is kept: without it each of the thousands of processes here compiles Ansible anew.
+export PYTHONDONTWRITEBYTECODE :=
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -33,7 +35,7 @@ $(READY): requirements-dev.txt tools/get_collections.py
 	@python3 -c 'import ensurepip, venv' 2>/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends python3-venv; }
 	python3 -m venv --clear $(VENV)
 	$(PY) -m pip -q install uv==$(UV)
-	$(VENV)/bin/uv pip install -q --python $(PY) pip -r requirements-dev.txt
+	$(VENV)/bin/uv pip install -q --compile-bytecode --python $(PY) pip -r requirements-dev.txt
 	$(PY) tools/get_collections.py
 	@printf '%s\n' '$(CURDIR)' >$@
 

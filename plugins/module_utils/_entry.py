@@ -18,9 +18,10 @@ import traceback
 
 from ansible.module_utils.common.parameters import remove_values
 
-from ansible_collections.amazon.aws.plugins.module_utils.botocore import boto3_conn, get_aws_connection_info
+from ansible_collections.amazon.aws.plugins.module_utils.botocore import get_aws_connection_info
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.aws_session import make_client
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.clock import Clock
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import EncryptionError, RefusedError
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.options import option_problems
@@ -56,6 +57,7 @@ class Context:
         self.mask = mask
         self.clock = clock or Clock()
         self._connection = connection
+        self._sessions: dict = {}
 
     def client(self, service: str, config: dict | None = None, region: str | None = None):
         """A boto3 client made from the amazon.aws connection options.
@@ -70,9 +72,7 @@ class Context:
         settings = Config(**copy.deepcopy(PATIENT))
         for more in (asked, config and Config(**copy.deepcopy(config))):
             settings = settings.merge(more) if more else settings
-        return boto3_conn(
-            self._connection, conn_type="client", resource=service, region=region or home, endpoint=endpoint_url, aws_config=settings, **kwargs
-        )
+        return make_client(self._sessions, service, region=region or home, endpoint_url=endpoint_url, config=settings, **kwargs)
 
 
 def aws_failure(error) -> dict:

@@ -19,10 +19,13 @@ from ansible.utils.display import Display
 
 from ansible_collections.amazon.aws.plugins.module_utils.modules import aws_argument_spec
 
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.aws_session import read_ahead
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._entry import Context, answer
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import EncryptionError
 
 display = Display()
+# The parent of all workers imports this file once.
+read_ahead()
 
 
 class _Connection:

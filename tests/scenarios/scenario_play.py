@@ -22,6 +22,7 @@ sys.path.insert(0, str(TOP / "tools"))
 
 from iam_actions import access_key_of, identity_of  # noqa: E402
 
+CONFIGURATION = pathlib.Path(__file__).resolve().parent / "ansible.cfg"
 PROGRAM = pathlib.Path(sys.executable).parent / "ansible-playbook"
 LIMIT = 240.0
 KEY = "alias/prod-rds"
@@ -148,7 +149,7 @@ class Operator:
         merged = {**self._variables, **{f"rds_encryption_{name}": value for name, value in variables.items()}}
         inventory = {"all": {"hosts": hosts, "vars": {name: value for name, value in merged.items() if value is not None}}}
         (folder / "inventory.json").write_text(json.dumps(inventory))
-        exported = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "AWS_", "RDS_LAB_"))}
+        exported = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "AWS_", "RDS_LAB_", "PYTHONDONTWRITEBYTECODE"))}
         exported |= {
             "ANSIBLE_COLLECTIONS_PATH": os.environ.get("ANSIBLE_COLLECTIONS_PATH") or sysconfig.get_paths()["purelib"],
             "ANSIBLE_CALLBACK_PLUGINS": str(pathlib.Path(__file__).resolve().parent / "callbacks"),
@@ -156,6 +157,7 @@ class Operator:
             "SCENARIO_RECORD": str(folder / "record"),
             "ANSIBLE_FORKS": "20",
             "ANSIBLE_NOCOLOR": "1",
+            "ANSIBLE_CONFIG": str(CONFIGURATION),
             "ANSIBLE_LOCALHOST_WARNING": "false",
             "ANSIBLE_HOME": str(self._folder / "ansible"),
             "PYTHONUNBUFFERED": "1",

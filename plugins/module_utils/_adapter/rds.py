@@ -12,6 +12,8 @@ first (AWS: "Renaming a DB instance"), so here every mutating call goes out once
 
 from __future__ import annotations
 
+from functools import cached_property
+
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter import rds_read
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import CallError, Trouble
 
@@ -79,10 +81,17 @@ class Rds:
     read_errors = (BotoCoreError, ClientError, ResponseParserError) if BotoCoreError else ()
 
     def __init__(self, client):
-        self.read = client("rds")
-        self.glance = client("rds", GLANCING)
-        self._change = client("rds", CHANGING)
         self._client = client
+        self.read = client("rds")
+
+    @cached_property
+    def glance(self):
+        """The quick client."""
+        return self._client("rds", GLANCING)
+
+    @cached_property
+    def _change(self):
+        return self._client("rds", CHANGING)
 
     def call(self, operation: str, **parameters) -> dict:
         """Make one mutating call.

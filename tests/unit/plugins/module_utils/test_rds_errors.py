@@ -107,7 +107,8 @@ def test_a_call_goes_out_once_and_its_error_is_sorted(error, trouble):
 
 def test_changes_are_not_repeated_by_botocore():
     configs = []
-    Rds(lambda service, config=None: configs.append(config))
+    rds = Rds(lambda service, config=None: configs.append(config))
+    assert (rds.read, rds.glance, rds._change) == (None, None, None)
     reading, glancing, changing = configs
     assert changing["retries"] == {"total_max_attempts": 1} == CHANGING["retries"]
     assert reading is None, "the patient default"
