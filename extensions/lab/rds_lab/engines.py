@@ -25,6 +25,7 @@ from .servers.pristine import Distribution
 from .servers.pristine import default_databases
 from .servers.pristine import find_program
 from .servers.pristine import prepare
+from .servers.spawn import holder_of
 from .servers.spawn import memory_of
 
 # Not needed by the recovery of a copy, and large or misleading: temporary tables, the identity of the server it came from.
@@ -210,13 +211,16 @@ class Engines:
         if found is not None:
             shutil.rmtree(self._snapshots_folder / found.partition("/")[2], ignore_errors=True)
 
-    def restore(self, key: str, resource_id: str, *, port: int, parameters: dict[str, str]) -> None:
-        """A new server runs with the data of a snapshot, its users and passwords included, on its own: it has no source, and its binary log begins anew."""
+    def restore(self, key: str, resource_id: str, *, port: int, parameters: dict[str, str], replication: str = "none") -> None:
+        """A new server runs with the data of a snapshot, its users and passwords included, and its binary log begins anew.
+
+        :param replication: what becomes of the settings that the copy of a replica carries, see :meth:`Server.start_restored`.
+        """
         engine, folder = self._snapshot(key)
         server = self._new(resource_id, engine, port, parameters)
         with self._undone_on_error(server), server.guard:
             copy_folder(folder / "data", server.data)
-            server.start_restored()
+            server.start_restored(replication)
 
     # -- replicas ------------------------------------------------------------------------------------------------------
 
@@ -238,6 +242,7 @@ class Engines:
             if server.pid is None:
                 server.start(replicate=False)
             server.detach()
+            server.mark_managed(False)
             server.source = None
             self.restart(resource_id, parameters=server.parameters)
 
@@ -258,7 +263,11 @@ class Engines:
         self._names.publish(dns_name, self._public_address(self._server(resource_id)))
 
     def guard_endpoints(self, admits) -> None:
-        """From now on endpoints are addresses of their own, which pass on whom ``admits(resource_id, address of the client, port)`` lets in."""
+        """From now on endpoints are addresses of their own, which pass on whom ``admits`` lets in.
+
+        :param admits: called with the instance's resource id, the client's address, the port, and the client's resource id if it is a server of this lab
+            (an instance that replicates from another by its name), else None.
+        """
         self._admits = admits
 
     def _public_address(self, server: Server) -> str:
@@ -271,9 +280,35 @@ class Engines:
                 address = gate.address if gate else self._addresses.take()[0]
                 if gate:
                     gate.close()
-                gate = Gate(address, server.port, (server.address, server.port), lambda client: self._admits(resource_id, client, server.port))
+                gate = Gate(address, server.port, (server.address, server.port),
+                            lambda client: self._admits(resource_id, client, server.port, self._instance_at(client)), self._known_as)
                 self._gates[resource_id] = gate
             return gate.address
+
+    def _known_as(self, host: str, port: int) -> str:
+        """The address of the server that has opened a connection; the client's own, if no server has."""
+        with self._guard:
+            running = {server.pid: server for server in self._servers.values() if server.pid is not None}
+        server = running.get(holder_of(host, port, list(running)))
+        return host if server is None else self._own_address(server)
+
+    def _own_address(self, server: Server) -> str:
+        gate = self._gates.get(server.resource_id)
+        return gate.address if gate else server.address
+
+    def _instance_at(self, address: str) -> str | None:
+        with self._guard:
+            return next((server.resource_id for server in self._servers.values() if self._own_address(server) == address), None)
+
+    def cut_link(self, resource_id: str, client_resource_id: str) -> int:
+        """How many connections of one instance to another were cut; replication that RDS manages goes another way.
+
+        :raises ServerError: the lab has no gates.
+        """
+        gate = self._gates.get(resource_id)
+        if gate is None:
+            raise ServerError("Only the endpoints of a lab with enforce_security_groups can be cut off.")
+        return gate.cut(self._own_address(self._server(client_resource_id)))
 
     def unpublish(self, dns_name: str) -> None:
         """``dns_name`` no longer resolves."""

@@ -17,14 +17,19 @@ class Gate:
     until the server or the client ends it.
 
     :param admits: ``address of a client -> bool``, asked at every new connection.
+    :param known_as: ``address and port of a client -> the address it counts as having``: servers of the lab that connect to others count as having their own.
     """
 
-    def __init__(self, address: str, port: int, server: tuple[str, int], admits: Callable[[str], bool]) -> None:
+    def __init__(self, address: str, port: int, server: tuple[str, int], admits: Callable[[str], bool],
+                 known_as: Callable[[str, int], str] = lambda host, _port: host) -> None:
         self.address = address
         self.port = port
         self._server = server
         self._admits = admits
+        self._known_as = known_as
         self._ignored: list[socket.socket] = []
+        self._standing: dict[socket.socket, str] = {}
+        self._guard = threading.Lock()
         self._listener = socket.create_server((address, port))
         threading.Thread(target=self._serve, name=f"gate-{address}", daemon=True).start()
 
@@ -36,12 +41,22 @@ class Gate:
         for client in self._ignored:
             client.close()
 
+    def cut(self, host: str) -> int:
+        """How many connections of a client were cut: what its network does when it fails, not what a security group does."""
+        with self._guard:
+            found = [end for end, whose in self._standing.items() if whose == host]
+        for end in found:
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+        return len(found)
+
     def _serve(self) -> None:
         while True:
             try:
-                client, (host, _port) = self._listener.accept()
+                client, (host, port) = self._listener.accept()
             except OSError:
                 return
+            host = self._known_as(host, port)
             if not self._admits(host):
                 self._ignored.append(client)
                 continue
@@ -53,15 +68,18 @@ class Gate:
             for end in (client, server):
                 end.settimeout(None)
                 end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            with self._guard:
+                self._standing[client] = host
             for here, there in ((client, server), (server, client)):
-                threading.Thread(target=_pass_on, args=(here, there), daemon=True).start()
+                threading.Thread(target=self._pass_on, args=(here, there), daemon=True).start()
 
-
-def _pass_on(here: socket.socket, there: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        while data := here.recv(65536):
-            there.sendall(data)
-    # Both directions end together: a client whose server is gone must notice.
-    for end in (here, there):
+    def _pass_on(self, here: socket.socket, there: socket.socket) -> None:
         with contextlib.suppress(OSError):
-            end.shutdown(socket.SHUT_RDWR)
+            while data := here.recv(65536):
+                there.sendall(data)
+        # Both directions end together: a client whose server is gone must notice.
+        for end in (here, there):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+        with self._guard:
+            self._standing.pop(here, None)

@@ -41,7 +41,7 @@ class NullEngines:
     def delete_snapshot(self, key) -> None:
         pass
 
-    def restore(self, key, resource_id, *, port, parameters) -> None:
+    def restore(self, key, resource_id, *, port, parameters, replication="none") -> None:
         pass
 
     def create_replica(self, source_resource_id, resource_id, *, port, parameters) -> None:

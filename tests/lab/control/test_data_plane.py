@@ -76,7 +76,7 @@ class RecordingEngines(NullEngines):
         self._enter("delete_snapshot")
         del self.snapshots[key]
 
-    def restore(self, key, resource_id, *, port, parameters):
+    def restore(self, key, resource_id, *, port, parameters, replication):
         self._enter("restore", resource_id, port, parameters)
         self.servers[resource_id] = {"rows": list(self.snapshots[key])}
 

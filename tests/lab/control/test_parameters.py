@@ -127,3 +127,24 @@ def test_default_groups_exist_by_their_names(lab, refused):
     with refused("DBParameterGroupNotFound", status=404):
         lab.rds.describe_db_parameter_groups(DBParameterGroupName="default.nonsense1")
     assert lab.rds.describe_option_groups(OptionGroupName="default:mysql-8-0")["OptionGroupsList"][0]["MajorEngineVersion"] == "8.0"
+
+
+def test_groups_are_copied_with_their_values_but_default_ones(lab, group, refused):
+    change(lab, STATIC, {**DYNAMIC, "ApplyMethod": "pending-reboot"})
+    words = {"TargetDBParameterGroupDescription": "private"}
+    for source in (group, "arn:aws:rds:us-east-1:123456789012:pg:custom"):
+        made = lab.rds.copy_db_parameter_group(SourceDBParameterGroupIdentifier=source, TargetDBParameterGroupIdentifier=f"Private-{len(source)}",
+                                               Tags=[{"Key": "a", "Value": "b"}], **words)["DBParameterGroup"]
+        name = made["DBParameterGroupName"]
+        assert (name, made["DBParameterGroupFamily"], made["Description"]) == (f"private-{len(source)}", "mysql8.0", "private")
+        assert lab.rds.list_tags_for_resource(ResourceName=made["DBParameterGroupArn"])["TagList"] == [{"Key": "a", "Value": "b"}]
+        user = {entry["ParameterName"]: (entry["ParameterValue"], entry["ApplyMethod"])
+                for entry in lab.rds.describe_db_parameters(DBParameterGroupName=name, Source="user")["Parameters"]}
+        assert user == {"lower_case_table_names": ("1", "pending-reboot"), "max_connections": ("77", "pending-reboot")}
+    lab.rds.reset_db_parameter_group(DBParameterGroupName=name, ResetAllParameters=True)
+    assert len(lab.rds.describe_db_parameters(DBParameterGroupName=group, Source="user")["Parameters"]) == 2, "a copy is on its own"
+    for code, source, target, status in (
+            ("InvalidParameterValue", "default.mysql8.0", "other", 400), ("DBParameterGroupNotFound", "none", "other", 404),
+            ("DBParameterGroupAlreadyExists", group, name, 400), ("InvalidParameterValue", group, "9-other", 400)):
+        with refused(code, status=status):
+            lab.rds.copy_db_parameter_group(SourceDBParameterGroupIdentifier=source, TargetDBParameterGroupIdentifier=target, **words)

@@ -40,6 +40,28 @@ def test_rules_decide_by_address_and_port_and_new_groups_once_they_are_active(la
     assert not lab.plane.admits("db-UNKNOWN", NEAR, 3306)
 
 
+def test_instances_are_let_in_by_their_group_their_subnet_or_not_at_all(lab, groups):
+    ec2 = lab.client("ec2")
+    inner = ec2.create_security_group(GroupName="inner", Description="inner")["GroupId"]
+    ids = {name: lab.seed(name, VpcSecurityGroups=[{"VpcSecurityGroupId": group}]) for name, group in (("source", inner), ("target", groups[1]))}
+
+    def reaches() -> bool:
+        return lab.plane.admits(ids["source"], "127.42.1.7", 3306, ids["target"])
+
+    assert not reaches()
+    for rule in ({"UserIdGroupPairs": [{"GroupId": groups[1]}]}, {"IpRanges": [{"CidrIp": "172.16.0.0/12"}]}):
+        rules = [{"IpProtocol": "tcp", "FromPort": 3306, "ToPort": 3306, **rule}]
+        ec2.authorize_security_group_ingress(GroupId=inner, IpPermissions=rules)
+        assert reaches() and not lab.plane.admits(ids["source"], FAR, 3306)
+        ec2.revoke_security_group_ingress(GroupId=inner, IpPermissions=rules)
+        assert not reaches()
+    ec2.authorize_security_group_ingress(GroupId=inner, IpPermissions=rules)
+    lab.plane.closed_links.add((ids["source"], ids["target"]))
+    assert not reaches()
+    lab.plane.closed_links.clear()
+    assert reaches()
+
+
 @pytest.fixture
 def echo():
     """A server that says who called, and then repeats what it hears."""
@@ -76,5 +98,7 @@ def test_a_gate_passes_on_whom_it_admits_answers_nobody_else_and_lets_live_what_
             assert client.recv(100) == b"still here"
             with socket.create_connection(place, 0.3, (FAR, 0)) as late, pytest.raises(TimeoutError):
                 late.recv(1)
+            assert gate.cut(NEAR) == 0 and gate.cut(FAR) == 1
+            assert client.recv(100) == b""
     finally:
         gate.close()

@@ -8,6 +8,9 @@ from __future__ import annotations
 import urllib.parse
 from json import JSONDecodeError, loads
 
+import pymysql
+
+from ..servers.base import ServerError
 from . import view, wire
 from .errors import RdsError
 
@@ -31,7 +34,7 @@ class Admin:
                 part[1:].replace("_", " /_lab/", 1) for part in dir(self) if part.startswith(("_get_", "_post_", "_delete_")))}
         try:
             return 200, function(data, dict(urllib.parse.parse_qsl(query)))
-        except (ValueError, TypeError, KeyError) as problem:
+        except (ValueError, TypeError, KeyError, AttributeError, ServerError, pymysql.err.MySQLError) as problem:
             return 400, {"error": f"{type(problem).__name__}: {problem}"}
         except RdsError as problem:
             return problem.status, {"error": str(problem)}
@@ -115,6 +118,26 @@ class Admin:
                     if item is None:
                         del record.facts[name]
             return self._instance(record)
+
+    def _instance_named(self, data: dict, member: str):
+        return self.plane.instance(data.get("region", self.plane.settings.default_region), data[member])
+
+    def _post_sql(self, data, _query):
+        """Run statements on an instance as the platform's administrator: what is written is not replicated; answers the rows of the last one."""
+        with self.plane.lock:
+            record = self._instance_named(data, "name")
+        statements = data["statements"] if isinstance(data["statements"], list) else [data["statements"]]
+        with self.plane.engines.administration(record.resource_id) as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+            return {"rows": cursor.fetchall()}
+
+    def _post_link(self, data, _query):
+        """Close (`open`: false) or open the way from the instance `from` to the endpoint of the instance `to`; closing it cuts what stands."""
+        with self.plane.lock:
+            link = self._instance_named(data, "to").resource_id, self._instance_named(data, "from").resource_id
+            (self.plane.closed_links.discard if data["open"] else self.plane.closed_links.add)(link)
+        return {"cut": 0 if data["open"] else self.plane.engines.cut_link(*link)}
 
     def _post_retire(self, data, _query):
         """RDS no longer offers a version: a restore raises it."""

@@ -121,15 +121,24 @@ class Neighbours:
                     f"and the EC2 security group is in {group.vpc_id}",
                 )
 
-    def security_group_admits(self, region: str, identifier: str, client: str, port: int) -> bool:
-        """Whether an inbound rule with an address range lets a client in; rules by group or prefix list are not looked at."""
+    def security_group_admits(self, region: str, identifier: str, client: str, port: int, groups: tuple = (), network: str | None = None) -> bool:
+        """Whether an inbound rule lets a client in; rules by prefix list are not looked at.
+
+        :param groups: the security groups of a client that is an instance itself.
+        :param network: the address range of such a client's subnet: a rule for the whole range admits it.
+        """
         group = self.security_group(region, identifier)
         for rule in group.ingress_rules if group else ():
             everything = str(rule.ip_protocol) == "-1"
             if not everything and (rule.ip_protocol != "tcp" or not int(rule.from_port) <= port <= int(rule.to_port)):
                 continue
+            if rule.source_group and rule.source_group.get("GroupId") in groups:
+                return True
             admitted = (rule.ip_range or {}).get("CidrIp")
-            if admitted and ipaddress.ip_address(client) in ipaddress.ip_network(admitted, strict=False):
+            if not admitted:
+                continue
+            admitted = ipaddress.ip_network(admitted, strict=False)
+            if ipaddress.ip_address(client) in admitted or network and ipaddress.ip_network(network).subnet_of(admitted):
                 return True
         return False
 

@@ -12,6 +12,10 @@ from . import view
 from .errors import RdsError, value
 
 
+def _groups_in_force(instance) -> tuple:
+    return tuple(instance.security_groups if instance.security_status == "active" else instance.groups_before)
+
+
 class Networks:
     """The part of the control plane that makes and checks networks."""
 
@@ -124,18 +128,28 @@ class Networks:
 
     # Traffic
 
-    def admits(self, resource_id: str, client: str, port: int) -> bool:
-        """Whether a rule of one of an instance's security groups lets a client's address in.
+    def admits(self, resource_id: str, client: str, port: int, client_id: str | None = None) -> bool:
+        """Whether a rule of one of an instance's security groups lets a client in, by its address or, if it is an instance, by its security groups.
 
         Groups that are being added do not count before they are active, and those that they replace count until then.
+
+        :param client_id: the resource id of a client that is an instance of the lab.
         """
         with self.lock:
-            found = [instance for instance in self.store.instances() if instance.resource_id == resource_id]
-            if not found:
+            instance, peer = self.store.instance(resource_id), self.store.instance(client_id) if client_id else None
+            if instance is None or (resource_id, client_id) in self.closed_links:
                 return False
-            instance = found[0]
-            groups = instance.security_groups if instance.security_status == "active" else instance.groups_before
-            return any(self.neighbours.security_group_admits(instance.region, group, client, port) for group in groups)
+            groups, network = (_groups_in_force(peer), self._network_of(peer)) if peer else ((), None)
+            return any(self.neighbours.security_group_admits(instance.region, group, client, port, groups, network)
+                       for group in _groups_in_force(instance))
+
+    def _network_of(self, instance) -> str | None:
+        """The address range of the subnet in which an instance stands."""
+        for subnet in self.store.region(instance.region).subnet_groups[instance.subnet_group]["Subnets"]:
+            if subnet["SubnetAvailabilityZone"]["Name"] == instance.facts.get("AvailabilityZone"):
+                found = self.neighbours.subnet(instance.region, subnet["SubnetIdentifier"])
+                return found.cidr_block if found else None
+        return None
 
     # Checks
 

@@ -68,20 +68,43 @@ class Parameters:
         return run
 
 
-@operation("CreateDBParameterGroup")
-def create(plane, call, request):
-    name = checks.identifier(request["DBParameterGroupName"], "DBParameterGroupName", 255)
-    groups = plane.store.region(call.region).parameter_groups
+def _new_name(plane, region: str, text: str, member: str) -> str:
+    name = checks.identifier(text, member, 255)
+    groups = plane.store.region(region).parameter_groups
     if name in groups:
         raise RdsError("DBParameterGroupAlreadyExists", f"Parameter group {name} already exists")
     if len([group for group in groups if not group.startswith("default.")]) >= plane.settings.parameter_groups:
         raise RdsError("DBParameterGroupQuotaExceeded", "The quota of DB parameter groups is exceeded.")
+    return name
+
+
+@operation("CreateDBParameterGroup")
+def create(plane, call, request):
+    name = _new_name(plane, call.region, request["DBParameterGroupName"], "DBParameterGroupName")
+    groups = plane.store.region(call.region).parameter_groups
     family = request["DBParameterGroupFamily"]
     if not catalogue.FAMILY_ENGINES.match(family):
         raise value(f"ParameterGroupFamily {family} is not a valid parameter group family")
     tags = tagging.given(request)
     groups[name] = {"DBParameterGroupName": name, "DBParameterGroupFamily": family, "Description": request["Description"],
                     "_values": {}, "_methods": {}, "_tags": tags}
+    return {"DBParameterGroup": shown(plane, call.region, groups[name])}
+
+
+@operation("CopyDBParameterGroup")
+def copy_group(plane, call, request):
+    named = request["SourceDBParameterGroupIdentifier"]
+    parts = named.lower().split(":")
+    if parts[0] == "arn" and (len(parts) != 7 or parts[3] != call.region or parts[4] != plane.settings.account or parts[5] != "pg"):
+        raise value(f"Invalid source DB parameter group {named}: groups are copied within one region and account.")
+    source = plane.find_parameter_group(call.region, parts[6] if parts[0] == "arn" else named)
+    if source["DBParameterGroupName"].startswith("default."):
+        raise value(f"The default DB parameter group {source['DBParameterGroupName']} cannot be copied: create a new parameter group instead.")
+    name = _new_name(plane, call.region, request["TargetDBParameterGroupIdentifier"], "TargetDBParameterGroupIdentifier")
+    groups = plane.store.region(call.region).parameter_groups
+    groups[name] = {"DBParameterGroupName": name, "DBParameterGroupFamily": source["DBParameterGroupFamily"],
+                    "Description": request["TargetDBParameterGroupDescription"], "_values": dict(source["_values"]),
+                    "_methods": dict(source["_methods"]), "_tags": tagging.given(request)}
     return {"DBParameterGroup": shown(plane, call.region, groups[name])}
 
 

@@ -87,6 +87,7 @@ class ControlPlane(Seeding, Backups, Clusters, Parameters):
         self.neighbours = Neighbours(self.settings.account, self.clock, self.settings)
         self.faults = Faults()
         self.calls = CallLog(self.clock)
+        self.closed_links: set = set()  # (resource id of an instance, of another that cannot reach it)
         self.watcher = Watcher(self)
         self._threads: set = set()
         self.watcher.start()
@@ -307,6 +308,7 @@ class ControlPlane(Seeding, Backups, Clusters, Parameters):
             served = [instance for instance in self.store.instances() if instance.supported]
             keys = [snapshot.key for region in self.store.regions.values() for snapshot in region.snapshots.values() if snapshot.supported]
             self.store = Store()
+            self.closed_links.clear()
             self.faults.clear()
             self.calls.clear()
             self.neighbours.reset()

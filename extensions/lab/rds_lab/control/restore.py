@@ -226,7 +226,7 @@ def _script(plane, instance, snapshot, outcome):
             if instance.supported:
                 instance.port = plane.engines.endpoint_port(instance.resource_id, instance.port)
             transition.serve(seconds, instance.supported, "restore", snapshot.key, instance.resource_id, port=instance.port,
-                             parameters=plane.server_parameters(instance))
+                             parameters=plane.server_parameters(instance), replication=plane.settings.restored_copies_replicate)
         if ending:
             end_badly(plane, instance, ending)
             return

@@ -72,6 +72,9 @@ class Settings:
     # (name), or shown under the new name of its instance (identity).
     proxy_target: str = "bound"
     subscription_follows_rename: bool = False
+    # The restored copy of a replica (MySQL, MariaDB) carries the replica's settings, as files do; whether RDS clears them is not documented:
+    # none (cleared), configured (kept, nothing is started), running (kept, and the copy replicates by itself).
+    restored_copies_replicate: str = "configured"
 
     enforce_security_groups: bool = False   # endpoints let in whom the rules of an instance's security groups admit, and nobody else
 

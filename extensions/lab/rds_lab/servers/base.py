@@ -24,6 +24,7 @@ ADMINISTRATOR = "rdsadmin"
 REPLICATOR = "rdsrepladmin"
 SYSTEM_USERS = (ADMINISTRATOR, REPLICATOR, "system user", "event_scheduler")
 BINARY_LOG = "mysql-bin-changelog"
+MANAGED = "disable set master"  # the action in mysql.rds_history by which the procedures know a replica of RDS's own
 
 # Values that a group may hold and that the lab does not pass on: they would move the server out of its folder or take more
 # memory than a laptop has for a fleet.
@@ -352,10 +353,17 @@ class Server:
     def forget_identity(self) -> None:
         """The next start gives the server an identity of its own instead of the one that came with a copy."""
 
-    def start_restored(self) -> None:
-        """The server runs with the copy in this folder, on its own."""
-        self._recover_copy()
+    def start_restored(self, replication: str = "none") -> None:
+        """The server runs with the copy in this folder, of which nobody manages a replication.
+
+        :param replication: what becomes of the replication settings that the copy of a replica carries: ``none`` forgets them, ``configured`` keeps
+            them and starts nothing, ``running`` starts to replicate.
+        """
+        self._recover_copy(keep=replication != "none")
         self._settle()
+        if replication == "running" and self.replica_rows() is not None:
+            with self.administration() as cursor:
+                cursor.execute("START REPLICA")
 
     def start_as_replica(self, source: "Server") -> None:
         """The server runs with the copy of its source in this folder, and follows it."""
@@ -367,11 +375,21 @@ class Server:
             cursor.execute("UPDATE mysql.rds_configuration SET value = %s WHERE name = 'source delay'", (delay,))
         self._settle()
         self.follow(source, position, delay)
+        self.mark_managed(True)
 
-    def _recover_copy(self) -> dict:
+    def mark_managed(self, managed: bool) -> None:
+        """Whether the platform manages the replication of this server: the master user can neither set nor reset its source then."""
+        with self.administration() as cursor:
+            cursor.execute(f"DELETE FROM mysql.rds_history WHERE action = '{MANAGED}'")
+            if managed:
+                cursor.execute("INSERT INTO mysql.rds_history (called_by_user, action, mysql_version) VALUES (%s, %s, VERSION())",
+                               (f"{ADMINISTRATOR}@localhost", MANAGED))
+
+    def _recover_copy(self, keep: bool = False) -> dict:
         self.forget_identity()
         self.start(replicate=False, recover=True)
-        return self.recover()
+        self.mark_managed(False)
+        return self.recover(keep)
 
     def _settle(self) -> None:
         """The server runs as its parameters say."""
@@ -381,10 +399,12 @@ class Server:
                 log.unlink()
             self.start(replicate=False)
 
-    def recover(self) -> dict:
+    def recover(self, keep: bool) -> dict:
         """Where the source's binary log stood at the moment of the copy that this folder holds.
 
-        The server is left running, detached from every source, with a binary log that begins anew.
+        The server is left running, replicating from nobody, with a binary log that begins anew.
+
+        :param keep: the replication settings that the copy of a replica carries stay.
         """
         raise NotImplementedError
 

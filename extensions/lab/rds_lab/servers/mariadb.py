@@ -42,11 +42,12 @@ class MariaDBServer(Server):
     def mend_copy(self, data: pathlib.Path) -> None:
         cut_stale_tail(data / "ib_logfile0")
 
-    def recover(self) -> dict:
+    def recover(self, keep: bool) -> dict:
         with self.administration() as cursor:
             cursor.execute("SELECT @@GLOBAL.gtid_binlog_pos AS position")
             position = cursor.fetchone()["position"]
-            cursor.execute("RESET SLAVE ALL")
+            if not keep:
+                cursor.execute("RESET SLAVE ALL")
             if self.has_log_now(cursor):
                 cursor.execute("FLUSH ENGINE LOGS")  # RESET MASTER waits for that, for up to a second
                 cursor.execute("RESET MASTER")

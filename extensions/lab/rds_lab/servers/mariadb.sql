@@ -75,7 +75,26 @@ BEGIN
   KILL QUERY ID query;
 END
 $$
--- the two helpers run with the rights of their caller: rdsadmin in the procedures below, and nobody else gets far with them
+-- the helpers run with the rights of their caller: rdsadmin in the procedures below, and nobody else gets far with them
+CREATE PROCEDURE mysql.rds_check_external()
+  SQL SECURITY INVOKER READS SQL DATA
+BEGIN
+  IF (SELECT COUNT(*) FROM mysql.rds_history WHERE action = 'disable set master') > 0 THEN
+    SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'This DB instance is a read replica that Amazon RDS manages: its source cannot be set or reset';
+  END IF;
+  IF @@SESSION.autocommit = 0 THEN
+    SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'autocommit must be enabled to run this procedure';
+  END IF;
+END
+$$
+CREATE PROCEDURE mysql.rds_check_stopped()
+  SQL SECURITY INVOKER READS SQL DATA
+BEGIN
+  IF (SELECT COUNT(*) FROM information_schema.processlist p WHERE p.user = 'system user' AND p.command IN ('Slave_IO', 'Slave_SQL')) > 0 THEN
+    SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'Replication is running. Call mysql.rds_stop_replication first';
+  END IF;
+END
+$$
 CREATE PROCEDURE mysql.rds_note_action(IN p_caller VARCHAR(384), IN p_action VARCHAR(30), IN p_host VARCHAR(255), IN p_port INT, IN p_user VARCHAR(128),
                                        IN p_file VARCHAR(512), IN p_position BIGINT)
   SQL SECURITY INVOKER MODIFIES SQL DATA
@@ -129,11 +148,10 @@ CREATE PROCEDURE mysql.rds_set_external_master_with_delay(IN host VARCHAR(255), 
                                                           IN enable_ssl_encryption BOOL, IN delay INT)
   SQL SECURITY DEFINER
 BEGIN
-  IF (SELECT COUNT(*) FROM information_schema.processlist p WHERE p.user = 'system user' AND p.command IN ('Slave_IO', 'Slave_SQL')) > 0 THEN
-    SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'Replication is running. Call mysql.rds_stop_replication first';
-  END IF;
+  CALL mysql.rds_check_external();
+  CALL mysql.rds_check_stopped();
   CALL mysql.rds_change_source(CONCAT('MASTER_HOST=', QUOTE(host), ', MASTER_PORT=', port, ', MASTER_USER=', QUOTE(user), ', MASTER_PASSWORD=', QUOTE(passwd),
-    ', MASTER_LOG_FILE=', QUOTE(name), ', MASTER_LOG_POS=', pos, ', MASTER_SSL=', IF(enable_ssl_encryption, 1, 0), ', MASTER_CONNECT_RETRY=1, MASTER_USE_GTID=no',
+    ', MASTER_LOG_FILE=', QUOTE(name), ', MASTER_LOG_POS=', pos, ', MASTER_SSL=', IF(enable_ssl_encryption, 1, 0), ', MASTER_SSL_VERIFY_SERVER_CERT=0', ', MASTER_CONNECT_RETRY=1, MASTER_USE_GTID=no',
     ', MASTER_DELAY=', delay));
   CALL mysql.rds_note_action(USER(), 'set master', host, port, user, name, pos);
 END
@@ -146,18 +164,18 @@ $$
 CREATE PROCEDURE mysql.rds_set_external_master_gtid(IN host VARCHAR(255), IN port INT, IN user TEXT, IN passwd TEXT, IN gtid TEXT, IN enable_ssl_encryption BOOL)
   SQL SECURITY DEFINER
 BEGIN
-  IF (SELECT COUNT(*) FROM information_schema.processlist p WHERE p.user = 'system user' AND p.command IN ('Slave_IO', 'Slave_SQL')) > 0 THEN
-    SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'Replication is running. Call mysql.rds_stop_replication first';
-  END IF;
+  CALL mysql.rds_check_external();
+  CALL mysql.rds_check_stopped();
   EXECUTE IMMEDIATE CONCAT('SET GLOBAL gtid_slave_pos = ', QUOTE(gtid));
   CALL mysql.rds_change_source(CONCAT('MASTER_HOST=', QUOTE(host), ', MASTER_PORT=', port, ', MASTER_USER=', QUOTE(user), ', MASTER_PASSWORD=', QUOTE(passwd),
-    ', MASTER_SSL=', IF(enable_ssl_encryption, 1, 0), ', MASTER_CONNECT_RETRY=1, MASTER_USE_GTID=slave_pos'));
+    ', MASTER_SSL=', IF(enable_ssl_encryption, 1, 0), ', MASTER_SSL_VERIFY_SERVER_CERT=0', ', MASTER_CONNECT_RETRY=1, MASTER_USE_GTID=slave_pos'));
   CALL mysql.rds_note_action(USER(), 'set master gtid', host, port, user, gtid, NULL);
 END
 $$
 CREATE PROCEDURE mysql.rds_reset_external_master()
   SQL SECURITY DEFINER
 BEGIN
+  CALL mysql.rds_check_external();
   STOP SLAVE;
   RESET SLAVE ALL;
   CALL mysql.rds_note_action(USER(), 'reset slave', NULL, NULL, NULL, NULL, NULL);

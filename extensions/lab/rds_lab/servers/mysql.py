@@ -43,7 +43,7 @@ class MySQLServer(Server):
     def master_grants(self, account: str) -> list[str]:
         return [f"GRANT {GRANTS} ON *.* TO {account} WITH GRANT OPTION", f"GRANT {DYNAMIC_GRANTS} ON *.* TO {account} WITH GRANT OPTION"]
 
-    def recover(self) -> dict:
+    def recover(self, keep: bool) -> dict:
         with self.administration() as cursor:
             cursor.execute("SELECT @@GLOBAL.log_bin AS log_bin, @@GLOBAL.gtid_executed AS gtid")
             state = cursor.fetchone()
@@ -54,7 +54,8 @@ class MySQLServer(Server):
                 logs = cursor.fetchall()
                 if len(logs) > 1:
                     position["file"], position["position"] = logs[-2]["Log_name"], logs[-2]["File_size"]
-            cursor.execute("RESET REPLICA ALL")
+            if not keep:
+                cursor.execute("RESET REPLICA ALL")
             if state["log_bin"]:
                 cursor.execute("RESET BINARY LOGS AND GTIDS")
                 if position["gtid"]:
@@ -69,7 +70,8 @@ class MySQLServer(Server):
                 asked.execute("SELECT @@GLOBAL.gtid_mode AS mode")
                 automatic = mine == asked.fetchone()["mode"] == "ON"
             options = ["SOURCE_HOST = %s", "SOURCE_PORT = %s", "SOURCE_USER = %s", "SOURCE_PASSWORD = %s", "SOURCE_CONNECT_RETRY = 1",
-                       "SOURCE_HEARTBEAT_PERIOD = 5", "GET_SOURCE_PUBLIC_KEY = 1", "SOURCE_DELAY = %s", f"SOURCE_AUTO_POSITION = {int(automatic)}"]
+                       "SOURCE_RETRY_COUNT = 86400", "SOURCE_HEARTBEAT_PERIOD = 5",
+                       "GET_SOURCE_PUBLIC_KEY = 1", "SOURCE_DELAY = %s", f"SOURCE_AUTO_POSITION = {int(automatic)}"]
             values = [source.address, source.port, REPLICATOR, self.distribution.replicator_password, delay]
             if not automatic:
                 options += ["SOURCE_LOG_FILE = %s", "SOURCE_LOG_POS = %s"]

@@ -67,7 +67,26 @@ BEGIN
   KILL QUERY thread;
 END
 $$
--- the two helpers run with the rights of their caller: rdsadmin in the procedures below, and nobody else gets far with them
+-- the helpers run with the rights of their caller: rdsadmin in the procedures below, and nobody else gets far with them
+CREATE PROCEDURE mysql.rds_check_external()
+  SQL SECURITY INVOKER READS SQL DATA
+BEGIN
+  IF (SELECT COUNT(*) FROM mysql.rds_history WHERE action = 'disable set master') > 0 THEN
+    SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'This DB instance is a read replica that Amazon RDS manages: its source cannot be set or reset';
+  END IF;
+  IF @@SESSION.autocommit = 0 THEN
+    SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'autocommit must be enabled to run this procedure';
+  END IF;
+END
+$$
+CREATE PROCEDURE mysql.rds_check_stopped()
+  SQL SECURITY INVOKER READS SQL DATA
+BEGIN
+  IF (SELECT COUNT(*) FROM information_schema.processlist p WHERE p.user = 'system user') > 0 THEN
+    SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'Replication is running. Call mysql.rds_stop_replication first';
+  END IF;
+END
+$$
 CREATE PROCEDURE mysql.rds_note_action(IN p_caller VARCHAR(384), IN p_action VARCHAR(30), IN p_host VARCHAR(255), IN p_port INT, IN p_user VARCHAR(128),
                                        IN p_file VARCHAR(512), IN p_position BIGINT)
   SQL SECURITY INVOKER MODIFIES SQL DATA
@@ -99,12 +118,11 @@ BEGIN
   DECLARE running INT DEFAULT 0;
   START REPLICA;
   CALL mysql.rds_note_action(USER(), 'start replica', NULL, NULL, NULL, NULL, NULL);
-  -- the receiver says so when it has connected; an applier in error has left the list
-  WHILE running < 2 AND looks < 20 DO
+  WHILE IFNULL(running, 0) < 2 AND looks < 20 DO
     DO SLEEP(0.1);
-    SELECT COUNT(DISTINCT CASE WHEN state LIKE 'Waiting for source to send event%' OR state LIKE 'Queueing source event%' THEN 'receiver'
-                               WHEN state LIKE 'Replica has read all relay log%' OR state LIKE '%event%from the coordinator%' OR state LIKE 'Reading event%' THEN 'applier'
-                          END) INTO running FROM information_schema.processlist WHERE user = 'system user';
+    -- the receiver says in its state whether it has connected; the threads of an applier in error are gone
+    SELECT MAX(command = 'Connect' AND state NOT LIKE 'Connecting%' AND state NOT LIKE 'Reconnecting%' AND state NOT LIKE 'Waiting to reconnect%')
+           + MAX(command = 'Query') INTO running FROM information_schema.processlist WHERE user = 'system user';
     SET looks = looks + 1;
   END WHILE;
   IF running = 2 THEN
@@ -128,12 +146,11 @@ CREATE PROCEDURE mysql.rds_set_external_source_with_delay(IN host VARCHAR(255), 
                                                           IN enable_ssl_encryption BOOL, IN delay INT)
   SQL SECURITY DEFINER
 BEGIN
-  IF (SELECT COUNT(*) FROM information_schema.processlist p WHERE p.user = 'system user') > 0 THEN
-    SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'Replication is running. Call mysql.rds_stop_replication first';
-  END IF;
+  CALL mysql.rds_check_external();
+  CALL mysql.rds_check_stopped();
   CALL mysql.rds_change_source(CONCAT('SOURCE_HOST=', QUOTE(host), ', SOURCE_PORT=', port, ', SOURCE_USER=', QUOTE(user), ', SOURCE_PASSWORD=', QUOTE(passwd),
     ', SOURCE_AUTO_POSITION=0, SOURCE_LOG_FILE=', QUOTE(name), ', SOURCE_LOG_POS=', pos, ', SOURCE_SSL=', IF(enable_ssl_encryption, 1, 0),
-    ', SOURCE_CONNECT_RETRY=1, SOURCE_DELAY=', delay));
+    ', SOURCE_SSL_VERIFY_SERVER_CERT=0, GET_SOURCE_PUBLIC_KEY=0, SOURCE_CONNECT_RETRY=1, SOURCE_RETRY_COUNT=600, SOURCE_DELAY=', delay));
   CALL mysql.rds_note_action(USER(), 'set source', host, port, user, name, pos);
 END
 $$
@@ -146,11 +163,11 @@ CREATE PROCEDURE mysql.rds_set_external_source_with_auto_position(IN host VARCHA
                                                                   IN delay INT)
   SQL SECURITY DEFINER
 BEGIN
-  IF (SELECT COUNT(*) FROM information_schema.processlist p WHERE p.user = 'system user') > 0 THEN
-    SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'Replication is running. Call mysql.rds_stop_replication first';
-  END IF;
+  CALL mysql.rds_check_external();
+  CALL mysql.rds_check_stopped();
   CALL mysql.rds_change_source(CONCAT('SOURCE_HOST=', QUOTE(host), ', SOURCE_PORT=', port, ', SOURCE_USER=', QUOTE(user), ', SOURCE_PASSWORD=', QUOTE(passwd),
-    ', SOURCE_AUTO_POSITION=1, SOURCE_SSL=', IF(enable_ssl_encryption, 1, 0), ', SOURCE_CONNECT_RETRY=1, SOURCE_DELAY=', delay));
+    ', SOURCE_AUTO_POSITION=1, SOURCE_SSL=', IF(enable_ssl_encryption, 1, 0),
+    ', SOURCE_SSL_VERIFY_SERVER_CERT=0, GET_SOURCE_PUBLIC_KEY=0, SOURCE_CONNECT_RETRY=1, SOURCE_RETRY_COUNT=600, SOURCE_DELAY=', delay));
   CALL mysql.rds_note_action(USER(), 'set source auto', host, port, user, NULL, NULL);
 END
 $$
@@ -166,6 +183,7 @@ $$
 CREATE PROCEDURE mysql.rds_reset_external_source()
   SQL SECURITY DEFINER
 BEGIN
+  CALL mysql.rds_check_external();
   STOP REPLICA;
   RESET REPLICA ALL;
   CALL mysql.rds_note_action(USER(), 'reset replica', NULL, NULL, NULL, NULL, NULL);

@@ -206,7 +206,7 @@ class PostgresServer(Server):
 
     # -- copies and replicas -------------------------------------------------------------------------------------------
 
-    def start_restored(self) -> None:
+    def start_restored(self, replication: str = "none") -> None:
         self._forget_slots()
         self.start()
 
@@ -219,6 +219,9 @@ class PostgresServer(Server):
         """Slots belong to one server; a logical one would keep a server without ``rds.logical_replication`` from starting at all."""
         for slot in (self.data / "pg_replslot").iterdir():
             shutil.rmtree(slot)
+
+    def mark_managed(self, managed: bool) -> None:
+        """The platform needs no mark: nobody can set the source of a PostgreSQL server by SQL."""
 
     def point_to(self, source: Server) -> None:
         self.source_server = source

@@ -1,12 +1,15 @@
 """Server processes that never outlive the lab."""
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import queue
 import shutil
 import signal
+import socket
 import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import Future
@@ -89,6 +92,20 @@ def kill_workers_in(folder: str) -> None:
                     os.kill(int(entry), signal.SIGKILL)
             except OSError:
                 continue
+
+
+def holder_of(address: str, port: int, pids: list[int]) -> int | None:
+    """Which of these processes has the TCP connection that begins at this IPv4 address and port."""
+    place = f"{int.from_bytes(socket.inet_aton(address), sys.byteorder):08X}:{port:04X}"
+    with open("/proc/net/tcp", encoding="ascii") as table:
+        inode = next((fields[9] for fields in map(str.split, table) if fields[1] == place), None)
+    for pid in pids if inode else ():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            for descriptor in os.scandir(f"/proc/{pid}/fd"):
+                with contextlib.suppress(FileNotFoundError):
+                    if os.readlink(descriptor.path) == f"socket:[{inode}]":
+                        return pid
+    return None
 
 
 def is_alive(pid: int) -> bool:
