@@ -125,6 +125,12 @@ options:
         description:
           - Seconds in which nothing may move.
         type: int
+  describe:
+    description:
+      - Set to V(true) to have the descriptions of all instances of the topology in the answer, without the ARNs of secrets, as evidence of what
+        they were like.
+    type: bool
+    default: false
   preflight:
     description:
       - Set to V(false) to only find the topology, without key, quotas, blockers and steps.
@@ -215,8 +221,38 @@ topology:
       elements: dict
       returned: always
     estimate_minutes:
-      description: A rough guess of each phase in minutes, from sizes alone.
+      description: The minutes of RV(topology.estimate) by part.
       type: dict
+      returned: always
+    estimate:
+      description:
+        - What is left, part by part, with C(part), C(phase), C(minutes), C(basis) (how the number is known - from the account's events of the last
+          14 days, or assumed by size) and C(outage) (whether applications wait during it).
+      type: list
+      elements: dict
+      returned: always
+    times:
+      description: When the topology was fenced, validated and cut over, as the tags of the source say it.
+      type: dict
+      returned: always
+      sample: {"fenced_at": "2026-11-22T01:00:00Z", "validated_at": null, "cut_over_at": null}
+    needs:
+      description: What the topology will still take from the account, with C(instances), C(storage_gib) and C(snapshots).
+      type: dict
+      returned: always
+    quotas:
+      description: What all topologies of O(fleet) need of each quota, with C(quota), C(unit), C(needed), C(used) and C(max).
+      type: list
+      elements: dict
+      returned: always
+    caller:
+      description: The ARN of the identity that asked, if it was read.
+      type: str
+      returned: always
+    descriptions:
+      description: With O(describe=true) both sides of each member, with C(name), C(side) (V(source) or V(target)) and C(description).
+      type: list
+      elements: dict
       returned: always
     blockers:
       description: Every reason why nothing may be started, with C(code), C(resource) and C(text).
@@ -273,6 +309,7 @@ ARGUMENT_SPEC = dict(
     seed_snapshot_max_age=dict(type="int"),
     fleet=dict(type="list", elements="str", default=[]),
     later=dict(type="dict", options=LATER_SPEC),
+    describe=dict(type="bool", default=False),
     preflight=dict(type="bool", default=True),
     **PREFIX_SPEC,
 )

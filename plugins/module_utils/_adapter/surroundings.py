@@ -37,6 +37,21 @@ def quotas(client) -> dict[str, tuple[int, int]]:
     return {q["AccountQuotaName"]: (q["Used"], q["Max"]) for q in client.describe_account_attributes()["AccountQuotas"]}
 
 
+def backup_events(client, identifier: str) -> list[dict]:
+    """The ``Event``s of an instance's automated backups of the last 14 days, which is as long as RDS keeps any (AWS: DescribeEvents)."""
+    return _events(client, SourceType="db-instance", SourceIdentifier=identifier, EventCategories=["backup"])
+
+
+def copy_events(client) -> list[dict]:
+    """The ``Event``s of all copies of snapshots of the last 14 days."""
+    return _events(client, SourceType="db-snapshot", EventCategories=["notification"])
+
+
+def _events(client, **parameters) -> list[dict]:
+    pages = client.get_paginator("describe_events").paginate(Duration=14 * 24 * 60, **parameters)
+    return [event for page in pages for event in page.get("Events", [])]
+
+
 def encryptable(client, engine: str, version: str, instance_class: str) -> bool | None:
     """SupportsStorageEncryption of an orderable option, or None where RDS lists none (AWS: DescribeOrderableDBInstanceOptions)."""
     pages = client.get_paginator("describe_orderable_db_instance_options").paginate(

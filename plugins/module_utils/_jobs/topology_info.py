@@ -23,6 +23,8 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.seed imp
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.engines import STRATEGY_ROLES, engine_row
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import EncryptionError, RefusedError
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.topology import Listing, Topology, find_topology
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.capture import capture
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.estimate import Past, estimate, past_of
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.kms_policy import Caller, account_of, key_policy_in_words
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.overview import (
     PlanRequest,
@@ -30,6 +32,7 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.overview
     in_phase,
     plan_everything,
     predicted_differences,
+    times_of,
 )
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.preflight import (
     Blocker,
@@ -38,8 +41,8 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.prefligh
     Policy,
     Quarantine,
     Surroundings,
-    estimate_minutes,
     judge,
+    quota_rows,
     topology_needs,
 )
 
@@ -57,7 +60,8 @@ def run(context) -> dict:
     if duplicate:
         return _result(topology, "none", f"{params['name']} means {topology.name}, which {duplicate} stands for in this run.", policy)
     around = _surroundings(context, rds, topology) if params["preflight"] else Surroundings(Key(params["kms_key_id"] or ""))
-    verdict = judge(topology, listing, around, policy, _fleet_needs(context, topology, listing, prefixes))
+    needs = _fleet_needs(context, topology, listing, prefixes)
+    verdict = judge(topology, listing, around, policy, needs)
     steps = []
     if verdict.action == "encrypt" and params["preflight"]:
         steps, more = _look_ahead(context, rds, topology, around)
@@ -76,7 +80,29 @@ def run(context) -> dict:
         warnings_found=list(verdict.warnings) if params["preflight"] else [],
         steps=steps,
         kms_key_arn=around.key.arn,
+        caller=around.key.caller,
+        past=_past(context, rds, topology) if steps else None,
+        needs=topology_needs(topology, seeded=params.get("seed_snapshot_max_age") is not None) if steps else None,
+        quotas=quota_rows(around, needs) if steps else [],
+        descriptions=_descriptions(topology) if params.get("describe") else [],
     )
+
+
+def _past(context, rds: Rds, topology: Topology) -> Past:
+    """What the account's events tell of durations. It is worth no warning that they cannot be read: then they are assumed, and said so."""
+    primary = topology.primary
+    if primary.source is None or primary.target is not None:
+        return Past()
+    unread = surroundings.Unread()
+    backups = unread.attempt("", lambda: surroundings.backup_events(rds.glance, primary.source_identifier), [])
+    copies = unread.attempt("", lambda: surroundings.copy_events(rds.glance), [])
+    return past_of(backups, copies, unread.attempt("", lambda: rds_read.describe_manual_snapshots(rds.glance), []) if copies else [])
+
+
+def _descriptions(topology: Topology) -> list[dict]:
+    """Both sides of each member as ``aws rds describe-db-instances`` prints them, without the ARNs of secrets."""
+    sides = [(m.name, side, described) for m in topology.members for side, described in (("source", m.source), ("target", m.target))]
+    return [{"name": name, "side": side, "description": capture([found])[0]} for name, side, found in sides if found is not None]
 
 
 def _look_ahead(context, rds: Rds, topology: Topology, around: Surroundings) -> tuple[list[dict], list[Blocker]]:
@@ -179,15 +205,15 @@ def _key(context, unread: surroundings.Unread) -> Key:
     except EncryptionError as e:
         return Key(asked, problem=str(e))
     policy, who = None, None
+    identity = unread.attempt("Who calls, and so the policy of the KMS key,", lambda: surroundings.caller(context.client("sts", GLANCING)), None)
     if key.get("KeyManager") != "AWS":
-        identity = unread.attempt("Who calls, and so the policy of the KMS key,", lambda: surroundings.caller(context.client("sts", GLANCING)), None)
         who = identity and Caller(*identity)
         if who and who.account == account_of(key):
             policy = unread.attempt("The policy of the KMS key", lambda: surroundings.key_policy(context.client("kms", GLANCING), key["Arn"]), None)
     problem, remark = key_policy_in_words(key, policy, who, key["Arn"].split(":")[3])
     if remark:
         unread.reasons.append(remark)
-    return Key(asked, arn=key["Arn"], problem=problem)
+    return Key(asked, arn=key["Arn"], problem=problem, caller=identity and identity[0])
 
 
 def _quarantine(context, unread: surroundings.Unread) -> Quarantine | None:
@@ -205,6 +231,7 @@ def _result(topology: Topology, action: str, reason: str, policy: Policy, **more
     primary = topology.primary
     engine = (primary.source or primary.target)["Engine"] if primary else None
     client = engine_row(engine).client if engine else None
+    parts = estimate(topology, more.get("past"), policy.strategy) if action == "encrypt" else []
     return dict(
         changed=False,
         topology=dict(
@@ -220,7 +247,13 @@ def _result(topology: Topology, action: str, reason: str, policy: Policy, **more
             finished=topology.finished,
             served=topology.served,
             members=[describe_member(m) for m in topology.members],
-            estimate_minutes=estimate_minutes(topology) if action == "encrypt" else {},
+            estimate_minutes={part.name: part.minutes for part in parts},
+            estimate=[part.to_dict() for part in parts],
+            times=times_of(topology),
+            needs=more["needs"].to_dict() if more.get("needs") else {},
+            quotas=more.get("quotas", []),
+            caller=more.get("caller"),
+            descriptions=more.get("descriptions", []),
             blockers=more.get("blockers", []),
             warnings=more.get("warnings_found", []),
             steps=more.get("steps", []),

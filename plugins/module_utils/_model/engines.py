@@ -12,6 +12,9 @@ from dataclasses import dataclass, replace
 
 STRATEGY_ROLES = {"cold": "dbre.rds_encryption.cold"}
 
+# Strategies that build the target while applications go on writing: their outage is fence and cutover only.
+BUILDS_WHILE_RUNNING: frozenset[str] = frozenset()
+
 
 @dataclass(frozen=True)
 class Engine:

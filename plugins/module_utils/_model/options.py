@@ -38,6 +38,7 @@ BOUNDS = {
     "seed_snapshot_max_age": (0, 31 * DAY),
     "cutover_timeout": (1, DAY),
     "after_days": (0, 3650),
+    "retire_after_days": (0, 3650),
     "login_port": (1, 65535),
 }
 

@@ -23,12 +23,12 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.topolog
     find_topology,
     storage_encryption,
 )
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.estimate import estimate_minutes
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.preflight import (
     Key,
     Needs,
     Policy,
     Surroundings,
-    estimate_minutes,
     judge,
 )
 

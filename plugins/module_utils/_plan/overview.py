@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.names import TAG_CUT_OVER_AT, TAG_FENCED, TAG_VALIDATED
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.topology import Member, Topology, is_encrypted
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.carry import (
     predict_finished,
@@ -143,6 +144,18 @@ def in_phase(phase: str, steps: list[dict]) -> list[dict]:
     return [dict(phase=phase, **step) for step in steps]
 
 
+def times_of(topology: Topology) -> dict[str, str | None]:
+    """When what was done, as the tags of the source say it (ISO 8601); None for what was not done under the fence in force."""
+    tags = topology.source_tags
+
+    def noted(tag: str) -> str | None:
+        # "FENCE-ID TIME", but for the cutover, which is the time alone.
+        fence, _space, when = tags.get(tag, "").rpartition(" ")
+        return when or None if topology.fence_id and fence in ("", topology.fence_id) else None
+
+    return {"fenced_at": noted(TAG_FENCED), "validated_at": noted(TAG_VALIDATED), "cut_over_at": noted(TAG_CUT_OVER_AT)}
+
+
 def describe_member(member: Member) -> dict:
     """What roles and reports need to know of a member; identifiers, addresses and facts, no secrets."""
     source, target = member.source, member.target
@@ -162,6 +175,8 @@ def describe_member(member: Member) -> dict:
         "serving_encrypted": bool(serving) and is_encrypted(serving),
         "source_address": ((source or {}).get("Endpoint") or {}).get("Address"),
         "target_address": ((target or {}).get("Endpoint") or {}).get("Address"),
+        "instance_class": (source or target or {}).get("DBInstanceClass"),
+        "storage_gib": (source or target or {}).get("AllocatedStorage"),
         "master_username": (source or target or {}).get("MasterUsername"),
         "kms_key_id": (target or {}).get("KmsKeyId"),
     }

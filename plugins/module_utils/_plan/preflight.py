@@ -51,11 +51,12 @@ class Blocker:
 
 @dataclass(frozen=True)
 class Key:
-    """What KMS says of the key that was asked for; ``problem`` is set instead when it says no."""
+    """What KMS says of the key that was asked for; ``problem`` is set instead when it says no. ``caller`` is the ARN of who asked."""
 
     asked: str
     arn: str | None = None
     problem: str | None = None
+    caller: str | None = None
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,9 @@ class Needs:
     instances: int = 0
     storage_gib: int = 0
     snapshots: int = 0
+
+    def to_dict(self) -> dict:
+        return {"instances": self.instances, "storage_gib": self.storage_gib, "snapshots": self.snapshots}
 
     def plus(self, other: Needs) -> Needs:
         return Needs(self.instances + other.instances, self.storage_gib + other.storage_gib, self.snapshots + other.snapshots)
@@ -377,16 +381,28 @@ def _state_blockers(topology: Topology, around: Surroundings, policy: Policy) ->
 
 def _quota_blockers(topology: Topology, around: Surroundings, needs: Needs) -> list[Blocker]:
     blockers = []
-    for quota, wanted, unit in (
+    for row in quota_rows(around, needs):
+        if row["max"] and row["needed"] and row["used"] + row["needed"] > row["max"]:
+            text = (
+                f"The run needs {row['needed']} more {row['unit']}; {row['used']} of {row['max']} are in use ({row['quota']} quota). Ask AWS for more, "
+                "or run with fewer hosts."
+            )
+            blockers.append(Blocker("quota", row["quota"], text))
+    return blockers
+
+
+def quota_rows(around: Surroundings, needs: Needs) -> list[dict]:
+    """What the run needs of each quota: ``{quota, unit, needed, used, max}``; used and max are None where they could not be read."""
+    wanted = (
         ("DBInstances", needs.instances, "DB instances"),
         ("AllocatedStorage", needs.storage_gib, "GiB of storage"),
         ("ManualSnapshots", needs.snapshots, "manual snapshots"),
-    ):
-        used, most = (around.quotas or {}).get(quota, (0, 0))
-        if most and wanted and used + wanted > most:
-            text = f"The run needs {wanted} more {unit}; {used} of {most} are in use ({quota} quota). Ask AWS for more, or run with fewer hosts."
-            blockers.append(Blocker("quota", quota, text))
-    return blockers
+    )
+    rows = []
+    for quota, needed, unit in wanted:
+        used, most = (around.quotas or {}).get(quota, (None, None))
+        rows.append({"quota": quota, "unit": unit, "needed": needed, "used": used, "max": most})
+    return rows
 
 
 def _warnings(topology: Topology, around: Surroundings, policy: Policy) -> list[str]:
@@ -418,30 +434,6 @@ def _warnings(topology: Topology, around: Surroundings, policy: Policy) -> list[
         if any(key.startswith("aws:cloudformation:") for key in tags_of(described)):
             warnings.append(f"{member.name}: it belongs to a CloudFormation stack, which will see another resource under the name.")
     return warnings
-
-
-def estimate_minutes(topology: Topology) -> dict[str, int]:
-    """A rough guess of the phases in minutes, from sizes alone.
-
-    Anchors: one small PostgreSQL took 1 + 15 + 20 minutes for snapshot, encrypted copy and restore, a 600 GB restore 15 minutes, a small
-    replica 22-27 minutes, a rename 1-2 minutes. RDS promises nothing; rehearse to know.
-    """
-    primary = topology.primary
-    if primary is None or primary.source is None:
-        return {}
-    size = primary.source.get("AllocatedStorage", 20)
-    phases = {}
-    if not primary.fenced_by_name:
-        phases["fence"] = 4
-    if primary.target is None:
-        phases["snapshot"] = 2 + size // 100
-        phases["encrypted copy"] = 10 + size // 20
-        phases["restore"] = 20 + size // 100
-    levels = max((m.level for m in topology.members if m.target is None), default=0)
-    if levels:
-        phases["replicas"] = 25 * levels
-    phases["cutover"] = 4
-    return phases
 
 
 def encrypted_summary(member: Member) -> bool:

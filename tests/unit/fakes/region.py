@@ -661,7 +661,9 @@ class RdsClient:
         described.pop("origin")
         return {"DBSnapshots": [described]}
 
-    def describe_events(self, SourceIdentifier, SourceType, Duration):
+    def describe_events(self, SourceType, Duration, SourceIdentifier=None, EventCategories=None):
+        if EventCategories:
+            return {"Events": []}  # backups and copies have no events here
         since = self.region.clock.now - 60 * Duration
         found = [(when, message) for when, name, message in self.region.event_log if name == SourceIdentifier and when >= since]
         return {"Events": [{"Date": self.region.clock.date(when), "Message": message, "SourceIdentifier": SourceIdentifier} for when, message in found]}

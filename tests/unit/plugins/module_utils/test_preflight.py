@@ -16,7 +16,6 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.prefligh
     Quarantine,
     Surroundings,
     encrypted_summary,
-    estimate_minutes,
     judge,
     topology_needs,
 )
@@ -261,15 +260,6 @@ def test_needs_are_what_is_still_to_be_made():
     assert topology_needs(topology(source("old-x", tags=FENCED), replica("old-x-r", "old-x"), target())) == Needs(1, 100, 0)
     assert topology_needs(topology(encrypted("x"))) == Needs()
     assert Needs(1, 2, 3).plus(Needs(1, 1, 1)) == Needs(2, 3, 4)
-
-
-def test_the_estimate_names_what_is_left():
-    whole = estimate_minutes(topology(source(), replica("x-r", "x"), replica("x-r-r", "x-r")))
-    assert list(whole) == ["fence", "snapshot", "encrypted copy", "restore", "replicas", "cutover"]
-    assert whole["replicas"] == 2 * estimate_minutes(topology(source(), replica("x-r", "x")))["replicas"]
-    assert list(estimate_minutes(topology(source("old-x", tags=FENCED), target()))) == ["cutover"]
-    assert estimate_minutes(topology(encrypted("x"))) == {}
-    assert estimate_minutes(topology(source(AllocatedStorage=2000)))["encrypted copy"] > whole["encrypted copy"]
 
 
 def test_whether_the_serving_instance_is_encrypted():
