@@ -89,8 +89,10 @@ _SUBOPTIONS = """
 _REQUIREMENTS = "requirements:\n  - PyMySQL\n"
 
 
-def _option(name: str, description: str, required: bool = False) -> str:
+def _option(name: str, description: str, required: bool = False, many: bool = False) -> str:
     text = f"  {name}:\n    description:\n      - {description}\n    type: dict\n"
+    if many:
+        text = text.replace("type: dict", "type: list\n    elements: dict\n    default: []")
     if required:
         text += "    required: true\n"
     return text + _SUBOPTIONS.replace("@.", f"{name}.").lstrip("\n")
@@ -105,6 +107,14 @@ class ModuleDocFragment:
         + "options:\n"
         + _option("source", "The server that is the model, and how to log in to it.", required=True)
         + _option("target", "The server that is compared with the source or made equal to it, and how to log in to it.", required=True)
+    )
+    LINK: str = (
+        _REQUIREMENTS
+        + "options:\n"
+        + _option("source", "The server that applications use, which is followed, and how to log in to it.", required=True)
+        + _option("seed", "The read replica of O(source) that stands still to be copied. Needed for O(state=seeded).")
+        + _option("target", "The encrypted copy that follows O(source). Needed for O(state=linked) and O(state=drained).")
+        + _option("replicas", "Read replicas of O(target), which must have applied everything, too, for O(state=drained).", many=True)
     )
     BASELINE: str = "options:\n" + _option(
         "baseline",

@@ -52,9 +52,14 @@ def program_of(family: str) -> list[str]:
 
 
 class RealServer:
-    """One server on an address of its own, with an administrator ``operator`` and a master user without SUPER."""
+    """One server on an address of its own, with an administrator ``operator`` and a master user without SUPER.
 
-    def __init__(self, family: str, address: str, folder: pathlib.Path, pristine: pathlib.Path, certificate: Certificate):
+    :param log: options of the binary log.
+    """
+
+    def __init__(
+        self, family: str, address: str, folder: pathlib.Path, pristine: pathlib.Path, certificate: Certificate, log: tuple[str, ...] = ("--skip-log-bin",)
+    ):
         self.family = family
         self.address = address
         self.certificate = certificate
@@ -63,7 +68,7 @@ class RealServer:
         shutil.copytree(pristine, self.data)
         (self.data / "auto.cnf").unlink(missing_ok=True)
         options = [f"--datadir={self.data}", f"--bind-address={address}", "--port=3306", f"--socket={self.socket}", f"--pid-file={folder}/pid"]
-        options += ["--user=root", "--skip-name-resolve", "--innodb-buffer-pool-size=16M", "--innodb-flush-log-at-trx-commit=0", "--skip-log-bin"]
+        options += ["--user=root", "--skip-name-resolve", "--innodb-buffer-pool-size=16M", "--innodb-flush-log-at-trx-commit=0", *log]
         options += ["--table-open-cache=64", "--max-connections=40"]
         options += certificate.options()
         # A server that starts deletes the temporary tables that it finds: those of another one, if they share the folder.

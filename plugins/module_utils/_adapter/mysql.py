@@ -231,6 +231,11 @@ class Server:
         return f"{self.label} ({place})"
 
     @property
+    def offers_tls(self) -> bool:
+        """Whether the server said, when it was connected to, that it can encrypt."""
+        return bool(getattr(self._connection, "server_capabilities", 0) & CLIENT.SSL)
+
+    @property
     def tls(self) -> str:
         """``verified``, ``unverified`` or ``none``: what protects the connection."""
         if not isinstance(getattr(self._connection, "_sock", None), ssl.SSLSocket):

@@ -23,7 +23,8 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.names i
 
 DAY = 86400
 
-# Option -> least and greatest value, in seconds but for ports and days. A wait of more than a month is a mistake: RDS ends every operation before.
+# Option -> least and greatest value, in seconds but for ports, days, hours and places in a binary log. A wait of more than a month is a mistake:
+# RDS ends every operation before.
 BOUNDS = {
     "poll_interval": (0.01, 3600),
     "wait_timeout": (1, 31 * DAY),
@@ -40,6 +41,11 @@ BOUNDS = {
     "after_days": (0, 3650),
     "retire_after_days": (0, 3650),
     "login_port": (1, 65535),
+    "source_port": (1, 65535),
+    "position": (0, 2**63 - 1),
+    "binlog_retention_hours": (1, 168),
+    "max_lag": (1, DAY),
+    "drain_timeout": (1, DAY),
 }
 
 IDENTIFIERS = (

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.replication import LINK_USER
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.configuration import inbound
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.connections import (
     APPLIER,
@@ -30,6 +31,7 @@ RULES = (
     SortingRule(OWN, lambda session, known: session.user in _PLATFORM_USERS | known.ignore_users),
     # By user and command: a person may log in as the replication user.
     SortingRule(OWN, lambda session, known: _sends_log(session) and session.user in _REPLICATION_LOGINS | known.replication_users),
+    SortingRule(OWN, lambda session, known: _sends_log(session) and LINK_USER.fullmatch(session.user) is not None),
     SortingRule(READER, lambda session, known: _sends_log(session)),
 )
 

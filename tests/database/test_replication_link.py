@@ -1,0 +1,281 @@
+# Copyright (c) the dbre.rds_encryption contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+
+"""mysql_replication_link with real servers: a source that is written to, a replica of it, a physical copy of the replica, and its replica."""
+
+from __future__ import annotations
+
+import contextlib
+import pathlib
+import shutil
+import threading
+
+import pytest
+from conftest import PASSWORD, RealServer, free_network, make_pristine
+from rds_lab.servers.certificates import issue
+
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import EncryptionError
+from ansible_collections.dbre.rds_encryption.plugins.modules import mysql_connections, mysql_replication_link
+
+PROCEDURES = pathlib.Path(__file__).resolve().parents[2] / "extensions" / "lab" / "rds_lab" / "servers"
+LINK = "a1"
+TABLES = ("orders", "lines", "audit")
+
+
+def options(family: str, number: int, *more: str) -> tuple[str, ...]:
+    """What RDS starts its servers with; the password of the replicas' login needs no TLS on a replica of RDS."""
+    log = ("--log-bin=mysql-bin-changelog", f"--server-id={number}", "--relay-log=relaylog", "--binlog-format=ROW", "--sync-binlog=0")
+    if family == "mysql":
+        return (*log, "--gtid-mode=ON", "--enforce-gtid-consistency=ON", "--log-replica-updates=ON", "--relay-log-recovery=ON", *more)
+    return (*log, "--log-slave-updates", "--relay-log-recovery=ON", *more)
+
+
+class Fleet:
+    """S, R, T and the replica of T, of one family; R and T are physical copies, as RDS makes them."""
+
+    def __init__(self, family: str, folder: pathlib.Path, gtid: bool):
+        self.family = family
+        self.folder = folder
+        self.gtid = gtid
+        self.network = free_network()
+        self.certificate = issue(folder / "tls", [f"{self.network}.1"])
+        self.running: dict[str, RealServer] = {}
+
+    def start(self, name: str, number: int, data: pathlib.Path, *more: str) -> RealServer:
+        place = self.folder / name
+        shutil.rmtree(place, ignore_errors=True)
+        place.mkdir()
+        if self.family == "mysql" and not self.gtid:
+            more = ("--gtid-mode=OFF", "--enforce-gtid-consistency=OFF", *more)
+        server = RealServer(self.family, f"{self.network}.{number}", place, data, self.certificate, options(self.family, number, *more))
+        self.running[name] = server
+        return server
+
+    def stop(self, name: str) -> pathlib.Path:
+        """That server is down; its data."""
+        server = self.running.pop(name)
+        server.stop()
+        return server.data
+
+    def close(self):
+        for name in list(self.running):
+            self.stop(name)
+
+    def say(self, statement: str) -> str:
+        """A statement of replication in the words of the family."""
+        if self.family == "mysql":
+            return statement
+        for new, old in (("REPLICATION SOURCE", "MASTER"), ("SOURCE", "MASTER"), ("REPLICA", "SLAVE"), ("BINARY LOGS AND GTIDS", "MASTER")):
+            statement = statement.replace(new, old)
+        return statement
+
+    def status(self, name: str) -> dict:
+        rows = self.running[name].run("SHOW REPLICA STATUS")
+        return {key.lower().replace("slave", "replica").replace("master", "source"): value for key, value in rows[0].items()} if rows else {}
+
+
+@contextlib.contextmanager
+def made_fleet(family: str, folder: pathlib.Path, gtid: bool = True):
+    fleet = Fleet(family, folder, gtid)
+    try:
+        source = fleet.start("S", 1, make_pristine(family, folder))
+        quiet = "SET sql_log_bin = 0"
+        source.run(quiet)
+        for statement in (PROCEDURES / f"{family}.sql").read_text(encoding="utf-8").split("$$"):
+            lines = [line for line in statement.splitlines() if not line.startswith("--")]
+            source.run("\n".join(lines))
+        rights = (
+            "SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, RELOAD, PROCESS, REFERENCES, INDEX, ALTER, SHOW DATABASES, CREATE TEMPORARY TABLES, LOCK TABLES, "
+            "EXECUTE, REPLICATION SLAVE, REPLICATION CLIENT, CREATE VIEW, SHOW VIEW, CREATE ROUTINE, ALTER ROUTINE, CREATE USER, EVENT, TRIGGER"
+        )
+        source.run(f"CREATE USER master@'%' IDENTIFIED BY '{PASSWORD}'", f"GRANT {rights} ON *.* TO master@'%' WITH GRANT OPTION")
+        if family == "mysql":
+            source.run("GRANT SET_ANY_DEFINER, XA_RECOVER_ADMIN ON *.* TO master@'%'")
+        source.run(f"CREATE USER app@'%' IDENTIFIED BY '{PASSWORD}'", f"CREATE USER rdsrepladmin@'%' IDENTIFIED BY '{PASSWORD}'")
+        source.run("GRANT REPLICATION SLAVE ON *.* TO rdsrepladmin@'%'", "CREATE DATABASE shop", "GRANT ALL ON shop.* TO app@'%'")
+        source.run(
+            "CREATE TABLE shop.orders (id INT AUTO_INCREMENT PRIMARY KEY, writer INT, number INT, v VARCHAR(60), UNIQUE (writer, number))",
+            "CREATE TABLE shop.lines (id INT AUTO_INCREMENT PRIMARY KEY, order_id INT, FOREIGN KEY (order_id) REFERENCES shop.orders (id))",
+            "CREATE TABLE shop.audit (writer INT, number INT)",  # without a key: what is applied twice is there twice
+            "CREATE TRIGGER shop.noted AFTER INSERT ON shop.orders FOR EACH ROW INSERT INTO shop.audit VALUES (NEW.writer, NEW.number)",
+            "CREATE DEFINER=app@'%' EVENT shop.old ON SCHEDULE EVERY 1 SECOND DO INSERT INTO shop.audit VALUES (0, 0)",
+        )
+        source.run("SET GLOBAL event_scheduler = OFF", "SET sql_log_bin = 1")
+        yield fleet
+    finally:
+        fleet.close()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def make_replica(fleet: Fleet) -> RealServer:
+    """R: a copy of S that follows it as RDS's replicas do."""
+    data = fleet.folder / "copy-of-S"
+    shutil.copytree(fleet.stop("S"), data)
+    source = fleet.start("S", 1, data, "--event-scheduler=OFF")
+    end = end_of(source)
+    (data / "auto.cnf").unlink(missing_ok=True)
+    replica = fleet.start("R", 2, data, "--read-only=ON", "--event-scheduler=OFF")
+    shutil.rmtree(data)
+    follow(fleet, replica, source, end)
+    return replica
+
+
+class Writer:
+    """Applications: a few threads that remember what was acknowledged to them."""
+
+    def __init__(self, server: RealServer, threads: int = 2):
+        self.server = server
+        self.acknowledged: set[tuple[int, int]] = set()
+        self.finished = 0
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._write, args=(number,)) for number in range(1, threads + 1)]
+
+    def __enter__(self):
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *unused):
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+        assert self.finished == len(self._threads), "a writer failed"
+
+    def _write(self, writer: int):
+        with self.server.connect("app", database="shop") as connection, connection.cursor() as cursor:
+            number = 0
+            while not self._stop.is_set():
+                number += 1
+                cursor.execute("BEGIN")
+                cursor.execute(f"INSERT INTO orders (writer, number, v) VALUES ({writer}, {number}, UUID())")
+                cursor.execute("INSERT INTO `lines` (order_id) VALUES (LAST_INSERT_ID())")
+                cursor.execute(f"UPDATE orders SET v = UUID() WHERE writer = {writer} AND number = {max(1, number - 3)}")
+                cursor.execute("COMMIT")
+                self.acknowledged.add((writer, number))
+            self.finished += 1
+
+
+def rows(server: RealServer, table: str) -> list[tuple]:
+    return sorted(tuple(row.values()) for row in server.run(f"SELECT * FROM shop.`{table}`"))
+
+
+def assert_equal(one: RealServer, other: RealServer, acknowledged: set):
+    for table in TABLES:
+        assert rows(one, table) == rows(other, table), table
+    there = [(row[0], row[1]) for row in rows(other, "audit")]
+    assert len(there) == len(set(there)), "something was applied twice"
+    assert acknowledged <= set(there), "something that was acknowledged is missing"
+
+
+def arguments(fleet: Fleet, state: str, **more) -> dict:
+    source = fleet.running["S"].login("master")
+    return dict(state=state, source=source, link_id=LINK, poll_interval=0.2, stall_timeout=20, wait_timeout=60, **more)
+
+
+def move(server: RealServer, address: str):
+    """A rename: the server restarts and answers under another address."""
+    server.stop()
+    server._command = [word.replace(server.address, address) if word.startswith("--bind-address") else word for word in server._command]
+    server.address = address
+    server._start()
+
+
+def copy_target(fleet: Fleet, *more: str) -> RealServer:
+    """T: a physical copy of the standing replica, started as RDS starts a restored instance with its own parameter group."""
+    data = fleet.stop("R")
+    (data / "auto.cnf").unlink(missing_ok=True)
+    return fleet.start("T", 3, data, "--read-only=ON", "--event-scheduler=OFF", *more)
+
+
+@pytest.mark.parametrize("family", ["mariadb", "mysql"])
+def test_the_whole_way_loses_and_doubles_nothing(family, tmp_path_factory, call, heard):
+    with made_fleet(family, tmp_path_factory.mktemp(f"link-{family}", numbered=False)) as fleet:
+        make_replica(fleet)
+        source = fleet.running["S"]
+        with Writer(source) as writer:
+            examined = call(mysql_replication_link, arguments(fleet, "examined"))
+            assert examined["blockers"] == [] and examined["facts"]["binlog_retention_hours"] == "NULL"
+            assert examined["facts"]["enabled_events"] == ["shop.old"] and examined["facts"]["tables_without_primary_key"] == ["shop.audit"]
+            seed = dict(seed=fleet.running["R"].login("master"), binlog_retention_hours=48)
+            predicted = call(mysql_replication_link, arguments(fleet, "seeded", **seed), check=True)
+            assert predicted["changed"] and fleet.status("R")["replica_sql_running"] == "Yes"
+            seeded = call(mysql_replication_link, arguments(fleet, "seeded", **seed))
+            assert seeded["changed"] and seeded["binlog_retention_before"] == "NULL" and seeded["binlog_retention_hours"] == "48"
+            assert call(mysql_replication_link, arguments(fleet, "seeded", **seed))["coordinates"] == seeded["coordinates"]
+            again = call(mysql_replication_link, arguments(fleet, "seeded", coordinates=seeded["coordinates"], **seed))
+            assert not again["changed"] and again["stopped_at"] is None
+            fleet.running["R"].run("SELECT SLEEP(0.3)", fleet.say("START REPLICA"))
+            with pytest.raises(EncryptionError, match="to stand still at .* and it runs.*void"):
+                call(mysql_replication_link, arguments(fleet, "seeded", coordinates=seeded["coordinates"], **seed))
+            seeded = call(mysql_replication_link, arguments(fleet, "seeded", **seed))
+            # The copy brings the link of the replica along, and may follow it by itself before anybody looks.
+            target = copy_target(fleet)
+            source.run("CREATE DEFINER=app@'%' EVENT shop.new ON SCHEDULE EVERY 1 SECOND DO INSERT INTO shop.audit VALUES (0, 0)")
+            link = dict(target=target.login("master"), coordinates=seeded["coordinates"])
+            linked = call(mysql_replication_link, arguments(fleet, "linked", **link), heard=heard)
+            assert linked["action"] == "set" and linked["caught_up"] and linked["lag_seconds"] <= 10
+            status = fleet.status("T")
+            assert status["source_user"] == "rdsenc_a1" and status["source_ssl_allowed"] == "Yes"
+            assert not call(mysql_replication_link, arguments(fleet, "linked", **link))["changed"]
+            follower = make_replica_of_target(fleet)
+        # Behind the fence the source has another name; the writers are gone.
+        move(source, f"{fleet.network}.9")
+        assert call(mysql_replication_link, arguments(fleet, "linked", **link), check=True)["action"] == "set"
+        assert call(mysql_replication_link, arguments(fleet, "linked", **link))["action"] == "set"
+        drain = dict(target=link["target"], replicas=[follower.login("master")], drain_timeout=30)
+        drained = call(mysql_replication_link, arguments(fleet, "drained", **drain))
+        assert drained["drained"] and drained["gtid_missing"] == ""
+        assert_equal(source, target, writer.acknowledged)
+        assert_equal(source, follower, writer.acknowledged)
+        looked = call(mysql_connections, dict(connection=source.login("master"), wait=False))
+        assert looked["log_readers"] == [] and "rdsenc" not in str(looked["connections"])
+        removal = dict(target=link["target"], restore_binlog_retention="NULL")
+        predicted = call(mysql_replication_link, arguments(fleet, "absent", **removal), check=True)
+        assert predicted["changed"] and fleet.status("T")
+        removed = call(mysql_replication_link, arguments(fleet, "absent", **removal))
+        assert removed["changed"] and not fleet.status("T")
+        assert [row["event"] for row in removed["events_to_enable"]] == ["shop.new"] and not removed["events_to_enable"][0]["enabled"]
+        target.run("SET GLOBAL read_only = OFF")
+        removed = call(mysql_replication_link, arguments(fleet, "absent", **removal))
+        assert removed["changed"] == (family == "mysql") and removed["events_to_enable"][0]["enabled"] == (family == "mysql")
+        assert {row["DEFINER"] for row in target.run("SELECT DEFINER FROM information_schema.events")} == {"app@%"}
+        assert not call(mysql_replication_link, arguments(fleet, "absent", **removal))["changed"]
+        for server in (source, target):
+            assert server.run("SELECT User FROM mysql.user WHERE User LIKE 'rdsenc%'") in ((), [])
+            assert "rdsenc_a1" not in [row["Database"] for row in server.run("SHOW DATABASES")]
+            assert server.run("SELECT value FROM mysql.rds_configuration WHERE name LIKE 'binlog%'")[0]["value"] is None
+        with pytest.raises(EncryptionError, match="its link was taken off before"):
+            target.run("SET GLOBAL read_only = ON")
+            call(mysql_replication_link, arguments(fleet, "linked", drained_once=True, **link))
+
+
+def make_replica_of_target(fleet: Fleet) -> RealServer:
+    """F: a copy of T, following it from where it was copied."""
+    target = fleet.running["T"]
+    target.run(fleet.say("STOP REPLICA"))
+    end = end_of(target)
+    data = fleet.folder / "copy-of-T"
+    target.stop()
+    shutil.copytree(target.data, data)
+    target._start()
+    (data / "auto.cnf").unlink(missing_ok=True)
+    waiting = "--skip-replica-start" if fleet.family == "mysql" else "--skip-slave-start"
+    follower = fleet.start("F", 4, data, "--read-only=ON", "--event-scheduler=OFF", waiting)
+    shutil.rmtree(data)
+    follower.run(fleet.say("RESET REPLICA ALL"))
+    follow(fleet, follower, target, end)
+    return follower
+
+
+def end_of(server: RealServer) -> dict:
+    return server.run("SHOW BINARY LOG STATUS" if server.family == "mysql" else "SHOW MASTER STATUS")[0]
+
+
+def follow(fleet: Fleet, replica: RealServer, source: RealServer, end: dict):
+    """As RDS's replicas do, whose login needs no TLS."""
+    words = f"CHANGE REPLICATION SOURCE TO SOURCE_HOST='{source.address}', SOURCE_USER='rdsrepladmin', SOURCE_PASSWORD='{PASSWORD}'"
+    words += f", SOURCE_LOG_FILE='{end['File']}', SOURCE_LOG_POS={end['Position']}, SOURCE_CONNECT_RETRY=1"
+    words += ", GET_SOURCE_PUBLIC_KEY=1" if fleet.family == "mysql" else ""
+    replica.run(fleet.say(words), fleet.say("START REPLICA"))
