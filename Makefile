@@ -94,6 +94,12 @@ rehearse: setup ## encrypt a fleet of real servers in the lab, twice, under the 
 crash: setup ## kill encrypt.yml at every change that it makes, finish the work, and judge: STRATEGY, FLEET, ENGINES, WAYS, POINTS, SAMPLE, JOBS
 	$(RUN) python tools/crash.py
 
+.PHONY: bench
+bench: SIZES ?= 1,10,50,100
+bench: WHO ?= ours,amazon.aws
+bench: $(READY) ## time, processor, memory and calls of encrypt.yml for whole fleets, beside amazon.aws alone: SIZES, WHO
+	$(RUN) python tools/bench.py --sizes $(SIZES) --jobs $(WHO)
+
 # Pages that are made from the code: each tools/NAME_page.py writes its own, and make lint fails when one is stale.
 .PHONY: docs
 docs: $(READY) ## write the generated pages anew and check the documentation
