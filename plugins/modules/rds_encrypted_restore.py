@@ -44,6 +44,21 @@ options:
     description:
       - Identifier of the encrypted copy; must contain the fence id. Defaults to the snapshot's with C(-encrypted) after it.
     type: str
+  snapshot_db_instance_identifier:
+    description:
+      - The instance to take the snapshot of, where that is not the source itself, but a read replica of it that stands still. The target is then
+        made to follow the source, which serves, and is marked so; O(fence_id) is the id of that attempt.
+    type: str
+  coordinates:
+    description:
+      - Where replication has to begin on a target that is made so, as M(dbre.rds_encryption.mysql_replication_link) answered it
+        (C(file), C(position), C(gtid)). It is kept in the tags of the snapshot.
+    type: dict
+  held_db_parameter_group_name:
+    description:
+      - The DB parameter group that the target has for the time being, in place of the source's. Run the module again without it to put the
+        source's in force.
+    type: str
   expected_replicas:
     description:
       - Identifiers of replicas that must exist below the target before its managed master password is switched on, since RDS refuses
@@ -159,6 +174,9 @@ ARGUMENT_SPEC = dict(
     fence_id=dict(type="str"),
     snapshot_identifier=dict(type="str"),
     encrypted_snapshot_identifier=dict(type="str"),
+    snapshot_db_instance_identifier=dict(type="str"),
+    coordinates=dict(type="dict"),
+    held_db_parameter_group_name=dict(type="str"),
     expected_replicas=dict(type="list", elements="str", default=[]),
     tags=dict(type="dict"),
     wait=dict(type="bool", default=True),

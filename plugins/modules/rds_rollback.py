@@ -28,6 +28,12 @@ options:
       - Without it such a topology is refused, and the message says how old the fence is.
     type: bool
     default: false
+  keep_link:
+    description:
+      - Leave the marks of replication on the source, which only gets its name back. The target goes on following it
+        (M(dbre.rds_encryption.rds_replication_link)).
+    type: bool
+    default: false
   fleet:
     description:
       - All hosts of the run. When several of them mean the same topology, only the first has something to do.
@@ -156,6 +162,7 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.rollback
 ARGUMENT_SPEC = dict(
     name=dict(type="str", required=True),
     discard_writes=dict(type="bool", default=False),
+    keep_link=dict(type="bool", default=False),
     fleet=dict(type="list", elements="str", default=[]),
     **PREFIX_SPEC,
     **WAIT_SPEC,

@@ -14,7 +14,7 @@ import sys
 
 import pytest
 import yaml
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.engines import STRATEGY_ROLES
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.engines import STRATEGIES
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 OURS = "ansible_collections.dbre.rds_encryption."
@@ -320,7 +320,7 @@ def test_roles_document_their_defaults():
 
 def strategies() -> list[pathlib.Path]:
     """The strategy roles: a phase role reads, through them, what their task file of its name reads."""
-    return [TOP / "roles" / name.rsplit(".", 1)[-1] for name in STRATEGY_ROLES.values()]
+    return [TOP / "roles" / name.rsplit(".", 1)[-1] for name in (strategy.role for strategy in STRATEGIES.values())]
 
 
 def test_operator_variables_mean_the_same_in_every_role():
@@ -336,6 +336,22 @@ def test_operator_variables_mean_the_same_in_every_role():
     assert not faults, "\n".join(faults)
 
 
+def with_included(files) -> set[pathlib.Path]:
+    """Task files with those that they include, of their own role or of another, and what these include."""
+    found: set[pathlib.Path] = set()
+    waiting = list(files)
+    while waiting:
+        file = waiting.pop()
+        if file in found:
+            continue
+        found.add(file)
+        text = file.read_text(encoding="utf-8")
+        waiting += [file.parent / name for name in re.findall(r"include_tasks: (\w+\.yml)", text)]
+        others = re.findall(r"name: dbre\.rds_encryption\.(\w+)\n\s+tasks_from: (\w+)", text)
+        waiting += [TOP / "roles" / role / "tasks" / f"{name}.yml" for role, name in others if role != BASE]
+    return found
+
+
 def test_roles_specify_the_operator_variables_that_they_read():
     """A phase role reads what its own files name, what its slot of each strategy names, and what the shared tasks of the base role name."""
     base = TOP / "roles" / BASE
@@ -349,10 +365,7 @@ def test_roles_specify_the_operator_variables_that_they_read():
         own = text_of(role / "tasks", role / "templates", role / "vars")
         if role not in strategies:
             slots = [strategy / "tasks" / f"{role.name}.yml" for strategy in strategies]
-            own += "\n" + text_of(*slots)
-            for slot in filter(pathlib.Path.is_file, slots):
-                included = re.findall(r"include_tasks: (\w+\.yml)", slot.read_text(encoding="utf-8"))
-                own += "\n" + text_of(*(slot.parent / name for name in included))
+            own += "\n" + text_of(*with_included(filter(pathlib.Path.is_file, slots)))
             faults += [f"roles/{role.name}: reads {key}, which it does not specify" for key in variables_in(own) - registered - options]
             if role != base:
                 unread = options - variables_in(own) - shared

@@ -125,7 +125,7 @@ def test_only_the_one_that_retires_stops_or_deletes(heading):
     services = ("rds", "kms", "secretsmanager", "iam", "backup", "logs", "cloudwatch", "events", "dms", "ec2")
     dangerous = {action for service in services for action in operations(service).values() if DELETING.search(action) or STOPPING.match(action)}
     assert len(dangerous) > 100
-    wanted = {"rds:DeleteDBInstance", "rds:DeleteDBSnapshot", "rds:StopDBInstance"} if heading == "Retire" else set()
+    wanted = {"rds:DeleteDBInstance", "rds:DeleteDBParameterGroup", "rds:DeleteDBSnapshot", "rds:StopDBInstance"} if heading == "Retire" else set()
     assert named & dangerous == wanted
 
 
@@ -139,6 +139,7 @@ def test_the_policies_cover_the_names_that_a_run_makes():
     snapshots = [identifier for series in snapshot_candidates(request) for identifier in series] + ["prod-one-seed-20261122073404"]
     names = [f"{HERE}:db:{prefix}prod-one" for prefix in ("", "old-", "new-")] + [f"{HERE}:snapshot:{name}" for name in snapshots]
     elsewhere = {"AddSourceIdentifierToSubscription", "DeregisterDBProxyTargets", "RegisterDBProxyTargets"}
+    elsewhere |= {"CopyDBParameterGroup", "CreateDBParameterGroup", "ModifyDBParameterGroup"}
     for action in sorted(actions("Encrypt")):
         operation = action.partition(":")[2]
         if action.startswith("rds:") and not READING.match(operation) and operation not in elsewhere:
@@ -156,7 +157,10 @@ def test_nothing_that_serves_can_be_deleted():
         assert not allowed("Retire", "rds:DeleteDBInstance", f"{HERE}:db:{name}") or name == "new-prod-one"
         assert not allowed("Retire", "rds:StopDBInstance", f"{HERE}:db:{name}")
     for statement in policy("Retire")["Statement"]:
-        if any(action.startswith("rds:Delete") for action in as_list(statement["Action"])):
+        if as_list(statement["Action"]) == ["rds:DeleteDBParameterGroup"]:
+            # It is not tagged, and RDS deletes no group that is in use; its name begins like a target's.
+            assert as_list(statement["Resource"]) == [f"{HERE}:pg:new-prod-*"]
+        elif any(action.startswith("rds:Delete") for action in as_list(statement["Action"])):
             assert statement["Condition"] == {"StringLike": {"aws:ResourceTag/rds-encryption:name": "*"}}
 
 

@@ -11,7 +11,7 @@ import yaml
 
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model import names
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.dependents import KINDS, Fate
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.engines import STRATEGY_ROLES
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.engines import STRATEGIES
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 PAGES = sorted([TOP / "README.md", TOP / "CONTRIBUTING.md", *(TOP / "docs").glob("*.md")])
@@ -46,7 +46,8 @@ def blockers() -> set[str]:
     """The codes of all blockers that preflight can raise."""
     sources = text_of("plugins", "module_utils", "_plan", "preflight.py"), text_of("plugins", "module_utils", "_jobs", "topology_info.py")
     dependents = {row.kind for row in KINDS if row.fate is Fate.BLOCKS}
-    return dependents | {code for source in sources for code in re.findall(r"Blocker\(\s*\"(\w+)\"", source)} | PRINTED_BY_THE_ROLE
+    following = set(re.findall(r"append\(\(\"(\w+)\"", text_of("plugins", "module_utils", "_plan", "follow.py")))
+    return dependents | following | {code for source in sources for code in re.findall(r"Blocker\(\s*\"(\w+)\"", source)} | PRINTED_BY_THE_ROLE
 
 
 def test_the_runbook_explains_every_blocker():
@@ -63,7 +64,7 @@ def test_the_recovery_guide_has_an_anchor_for_every_phase():
 
 def test_the_page_of_strategies_knows_every_strategy():
     rows = set(re.findall(r"^\| `(\w+)` \|", text_of("docs", "strategies.md"), flags=re.M))
-    assert set(STRATEGY_ROLES) <= rows
+    assert set(STRATEGIES) <= rows
 
 
 def test_the_site_lists_every_page():
@@ -90,7 +91,7 @@ def test_variables_that_are_named_exist():
 
 def test_modules_and_playbooks_that_are_named_exist():
     parts = {path.stem for folder in ("plugins/modules", "playbooks") for path in (TOP / folder).glob("*") if path.stem != "__init__"}
-    parts |= {path.name for path in (TOP / "roles").iterdir()} | {"aws", "git", "git_sha"} | set(STRATEGY_ROLES)
+    parts |= {path.name for path in (TOP / "roles").iterdir()} | {"aws", "git", "git_sha"} | set(STRATEGIES)
     for path in [*PAGES, *(TOP / "examples").rglob("*.yml")]:
         named = set(re.findall(r"\bdbre\.rds_encryption\.(\w+)", path.read_text(encoding="utf-8")))
         assert named <= parts, f"{path.relative_to(TOP)}: {sorted(named - parts)}"

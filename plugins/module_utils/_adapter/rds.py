@@ -56,6 +56,8 @@ def sort_client_error(code: str, message: str, status: int, operation: str) -> C
         "InvalidDBInstanceAutomatedBackupState",
         "InvalidDBSnapshotState",
         "InvalidDBSnapshotStateFault",
+        "InvalidDBParameterGroupState",
+        "InvalidDBParameterGroupStateFault",
         "InvalidDBProxyStateFault",
     ):
         trouble = Trouble.BUSY
@@ -179,6 +181,10 @@ class Rds:
         """Every manual ``DBSnapshot`` of the region and account."""
         return rds_read.describe_manual_snapshots(self.read)
 
+    def parameter_group(self, name: str, wanted) -> dict | None:
+        """``{name, family, values}`` of a DB parameter group, or None; ``values`` holds those of ``wanted`` that a user has set."""
+        return rds_read.describe_parameter_group(self.read, name, wanted)
+
     def events(self, identifier: str, minutes: int) -> list[str]:
         """Messages of an instance's events of the last minutes, newest last; empty if they cannot be read."""
         return [event.get("Message", "") for event in self.dated_events(identifier, minutes)]
@@ -196,14 +202,18 @@ _METHODS = {
     "AddRoleToDBInstance": "add_role_to_db_instance",
     "AddSourceIdentifierToSubscription": "add_source_identifier_to_subscription",
     "AddTagsToResource": "add_tags_to_resource",
+    "CopyDBParameterGroup": "copy_db_parameter_group",
     "CopyDBSnapshot": "copy_db_snapshot",
     "CreateDBInstanceReadReplica": "create_db_instance_read_replica",
+    "CreateDBParameterGroup": "create_db_parameter_group",
     "CreateDBSnapshot": "create_db_snapshot",
     "DeregisterDBProxyTargets": "deregister_db_proxy_targets",
     "DeleteDBInstance": "delete_db_instance",
+    "DeleteDBParameterGroup": "delete_db_parameter_group",
     "DeleteDBSnapshot": "delete_db_snapshot",
     "ModifyActivityStream": "modify_activity_stream",
     "ModifyDBInstance": "modify_db_instance",
+    "ModifyDBParameterGroup": "modify_db_parameter_group",
     "RebootDBInstance": "reboot_db_instance",
     "RegisterDBProxyTargets": "register_db_proxy_targets",
     "RemoveTagsFromResource": "remove_tags_from_resource",

@@ -51,6 +51,23 @@ def describe_manual_snapshots(client) -> list[dict]:
     return [snapshot for page in pages for snapshot in page["DBSnapshots"]]
 
 
+def describe_parameter_group(client, name: str, wanted) -> dict | None:
+    """``{name, family, values}`` of a DB parameter group, or None; ``values`` holds those of ``wanted`` that a user has set."""
+    try:
+        found = client.describe_db_parameter_groups(DBParameterGroupName=name)["DBParameterGroups"]
+        if not found:
+            return None
+        values = {}
+        if wanted:
+            for page in client.get_paginator("describe_db_parameters").paginate(DBParameterGroupName=name, Source="user"):
+                values.update((each["ParameterName"], each.get("ParameterValue", "")) for each in page["Parameters"])
+    except ClientError as e:
+        if e.response.get("Error", {}).get("Code", "").startswith("DBParameterGroupNotFound"):
+            return None
+        raise
+    return {"name": name, "family": found[0]["DBParameterGroupFamily"], "values": {key: values[key] for key in wanted if key in values}}
+
+
 def accepted_parameters(client, operation_name: str) -> frozenset[str]:
     """The parameter names that the installed botocore knows for an operation (``RestoreDBInstanceFromDBSnapshot``, ...)."""
     shape = client.meta.service_model.operation_model(operation_name).input_shape

@@ -11,6 +11,7 @@ from __future__ import annotations
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.rds_read import describe_instance, key_description
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.saved import read_description
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import EncryptionError
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.topology import Prefixes, without_seed
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.compare import (
     compare,
     count_verdicts,
@@ -26,6 +27,7 @@ def run(context) -> dict:
     """Read both instances, from RDS or from files, and compare them."""
     params = context.params
     source, source_name = _read(context, "source")
+    source = without_seed(source, Prefixes(params["old_prefix"].lower(), params["new_prefix"].lower()))
     target, target_name = _read(context, "target")
     refuse_unknown_members(params["accepted_differences"], source, target)
     try:

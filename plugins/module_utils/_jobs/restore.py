@@ -20,6 +20,7 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.common i
 )
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import RefusedError
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.names import TAG_FENCE_ID, TAG_NAME, tags_of
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.follow import coordinate_tags
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.restore import (
     RestoreRequest,
     RestoreState,
@@ -42,7 +43,7 @@ def run(context) -> dict:
     request = _request(context, rds, source)
 
     def read_and_plan():
-        return plan_restore(request, _read(rds, request, source["DbiResourceId"]))
+        return plan_restore(request, _read(rds, request, source["DbiResourceId"], context))
 
     if context.check_mode:
         return predicted(read_and_plan(), context, fence_id=request.fence_id)
@@ -62,6 +63,7 @@ def run(context) -> dict:
 def _request(context, rds: Rds, source: dict) -> RestoreRequest:
     params = context.params
     tags = tags_of(source)
+    origin = params.get("snapshot_db_instance_identifier")
     fence_id = params["fence_id"] or tags.get(TAG_FENCE_ID)
     if not fence_id:
         raise RefusedError(
@@ -81,6 +83,8 @@ def _request(context, rds: Rds, source: dict) -> RestoreRequest:
         extra_tags=extra_tags(params),
         finish=finish_request(rds, params, params["expected_replicas"] or (), backup_copies(context, source)),
         accepted_by_restore=rds_read.accepted_parameters(rds.read, "RestoreDBInstanceFromDBSnapshot"),
+        link_id=fence_id.lower() if origin else None,
+        snapshot_tags=tuple(sorted(coordinate_tags(params["coordinates"]).items())) if params.get("coordinates") else (),
     )
 
 
@@ -94,11 +98,13 @@ def _target(rds: Rds, request: RestoreRequest, source: dict) -> dict | None:
     return target
 
 
-def _read(rds: Rds, request: RestoreRequest, source_resource_id: str) -> RestoreState:
+def _read(rds: Rds, request: RestoreRequest, source_resource_id: str, context) -> RestoreState:
     found = rds.instances(resource_ids={source_resource_id})
     if not found:
         raise RefusedError("The source is not there any more.", next_step="Look for it by its resource id " + source_resource_id)
-    target = _target(rds, request, found[0])
+    source = _as_held(found[0], context.params.get("held_db_parameter_group_name"))
+    target = _target(rds, request, source)
+    origin = _origin(rds, context, target)
     snapshots = {}
     if target is None:
         for series in snapshot_candidates(request):
@@ -107,4 +113,24 @@ def _read(rds: Rds, request: RestoreRequest, source_resource_id: str) -> Restore
                 if snapshot is None:
                     break
                 snapshots[identifier] = snapshot
-    return RestoreState(found[0], target, snapshots)
+    return RestoreState(source, target, snapshots, origin)
+
+
+def _as_held(source: dict, group: str | None) -> dict:
+    """The source as the target is to be for the time being: with the parameter group that keeps writers out of it."""
+    return {**source, "DBParameterGroups": [{"DBParameterGroupName": group, "ParameterApplyStatus": "in-sync"}]} if group else source
+
+
+def _origin(rds: Rds, context, target: dict | None) -> dict | None:
+    """The instance to take the snapshot of, where that is not the source; what it was made for is there once the target is."""
+    identifier = context.params.get("snapshot_db_instance_identifier")
+    if not identifier or target is not None:
+        return None
+    found = rds.instance(identifier.lower())
+    if found is not None:
+        return found
+    if context.check_mode:
+        return {"DBInstanceIdentifier": identifier.lower(), "DbiResourceId": None}
+    raise RefusedError(
+        f"snapshot_db_instance_identifier {identifier}: there is no such DB instance in this region.", done="Nothing was changed."
+    )

@@ -20,6 +20,7 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.common i
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.topology_info import means_the_same
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import RefusedError
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.steps import Plan, Step
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.follow import held_group_name
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.retire import DELETE, RetireRequest, RetireState, plan_retire
 
 
@@ -39,7 +40,7 @@ def run(context) -> dict:
         topology, listing = read_topology(context, rds, params["name"], prefixes)
         if topology.problems and not topology.skip_reason:
             raise RefusedError(topology.problems[0], done="Nothing was stopped or deleted.")
-        return RetireState(topology, listing, tuple(rds.manual_snapshots()))
+        return RetireState(topology, listing, tuple(rds.manual_snapshots()), _held_group(rds, topology))
 
     state = read()
     topology = state.topology
@@ -56,6 +57,14 @@ def run(context) -> dict:
     runner = runner_of(context, rds)
     runner.reconcile(lambda: plan_retire(read(), request, context.clock.utc(), confirmed_only=True))
     return achieved(runner, listed, context, **facts)
+
+
+def _held_group(rds: Rds, topology) -> str | None:
+    """The parameter group that the target had while it followed its source, if it is still there."""
+    if topology.link_id is None or topology.primary is None:
+        return None
+    group = held_group_name(topology, topology.link_id)
+    return group if rds.parameter_group(group, ()) else None
 
 
 def _key(context) -> str:

@@ -53,7 +53,13 @@ def run(context) -> dict:
     said = dict(action=stands.action, reason=stands.reason, discards_writes=stands.served, fence_age=fence_age(topology, context.clock.utc()))
 
     def plan(topology: Topology) -> Plan:
-        return plan_rollback(topology, context.clock.utc(), discard_writes=params["discard_writes"], assumed=context.check_mode)
+        return plan_rollback(
+            topology,
+            context.clock.utc(),
+            discard_writes=params["discard_writes"],
+            assumed=context.check_mode,
+            keep_link=bool(params.get("keep_link")),
+        )
 
     first = plan(topology)
     if context.check_mode or stands.action == "none":

@@ -19,9 +19,11 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.common i
     prefixes_of,
     read_topology,
 )
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.replication_link import link_request, link_state
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.seed import seed_plan, seed_request
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.engines import STRATEGY_ROLES, engine_row
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.engines import STRATEGIES, Strategy, engine_row
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import EncryptionError, RefusedError
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.names import TAG_BINLOG_RETENTION
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.topology import Listing, Topology, find_topology
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.capture import capture
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.estimate import Past, estimate, past_of
@@ -51,8 +53,8 @@ def run(context) -> dict:
     """Read everything, decide everything, change nothing."""
     params = context.params
     prefixes = prefixes_of(params)
-    if params["strategy"] not in STRATEGY_ROLES:
-        raise RefusedError(f"strategy {params['strategy']} is not known; known: {', '.join(sorted(STRATEGY_ROLES))}.")
+    if params["strategy"] not in STRATEGIES:
+        raise RefusedError(f"strategy {params['strategy']} is not known; known: {', '.join(sorted(STRATEGIES))}.")
     rds = Rds(context.client)
     topology, listing = read_topology(context, rds, params["name"], prefixes)
     policy = Policy(params["strategy"], params["accept_pending_maintenance"], params["database_access"])
@@ -121,6 +123,7 @@ def _look_ahead(context, rds: Rds, topology: Topology, around: Surroundings) -> 
         },
         quarantine=context.params.get("quarantine_security_group_id") or None,
         backup_copies=copies,
+        follow=_follow(context, rds, topology),
     )
     try:
         check_fence(rds, topology)
@@ -141,9 +144,17 @@ def _look_ahead(context, rds: Rds, topology: Topology, around: Surroundings) -> 
     return steps, blockers
 
 
+def _follow(context, rds: Rds, topology: Topology) -> tuple | None:
+    """What is there of a target that follows its source, if the strategy makes one."""
+    if not STRATEGIES[context.params["strategy"]].follows or topology.finished:
+        return None
+    request = link_request(context, rds)
+    return request, link_state(rds, topology, request)
+
+
 def _seed_steps(context, rds: Rds, topology: Topology) -> list[dict]:
     max_age = context.params.get("seed_snapshot_max_age")
-    if max_age is None:
+    if max_age is None or STRATEGIES[context.params["strategy"]].follows:
         return []
     return in_phase("seed", seed_plan(rds, topology, seed_request(context, max_age)).to_list())
 
@@ -160,11 +171,12 @@ def means_the_same(asked: str, topology: Topology, fleet: list[str], listing: Li
 
 def _fleet_needs(context, topology: Topology, listing: Listing, prefixes) -> Needs:
     seeded = context.params.get("seed_snapshot_max_age") is not None
+    follows = STRATEGIES[context.params["strategy"]].follows
     others = {}
     for host in [topology.name, *(context.params["fleet"] or [])]:
         found = find_topology(host, listing, prefixes)
         if found.members and found.primary.source is not None and not found.finished:
-            others[found.name] = topology_needs(found, seeded=seeded)
+            others[found.name] = topology_needs(found, seeded=seeded and not follows, follows=follows)
     total = Needs()
     for needs in others.values():
         total = total.plus(needs)
@@ -227,6 +239,12 @@ def _quarantine(context, unread: surroundings.Unread) -> Quarantine | None:
     return Quarantine(asked, vpc=found.get("VpcId"), admits_nobody=found.get("IpPermissions") == [])
 
 
+def _strategy(topology: Topology, policy: Policy) -> Strategy:
+    """The strategy whose role works on a topology: the one by which its target was begun to follow, whatever the variables say (law 3)."""
+    wanted = STRATEGIES[policy.strategy]
+    return next((s for s in STRATEGIES.values() if s.follows), wanted) if topology.link_id and not wanted.follows else wanted
+
+
 def _result(topology: Topology, action: str, reason: str, policy: Policy, **more) -> dict:
     primary = topology.primary
     engine = (primary.source or primary.target)["Engine"] if primary else None
@@ -239,7 +257,11 @@ def _result(topology: Topology, action: str, reason: str, policy: Policy, **more
             action=action,
             reason=reason,
             strategy=policy.strategy,
-            strategy_role=STRATEGY_ROLES[policy.strategy],
+            strategy_role=_strategy(topology, policy).role,
+            pause_before=_strategy(topology, policy).pause_before,
+            link_id=topology.link_id,
+            binlog_retention_hours=topology.source_tags.get(TAG_BINLOG_RETENTION),
+            drained=topology.drained,
             engine=engine,
             database_client=client if policy.database_access else None,
             fence_id=topology.fence_id,

@@ -35,6 +35,11 @@ def time_noted(tag: str | None) -> str | None:
     return tag.rpartition(" ")[2] if tag else None
 
 
+def datetime_noted(tag: str | None) -> datetime | None:
+    """The time in such a tag, or None if there is none."""
+    return _moment(time_noted(tag))
+
+
 def _moment(text: str | None) -> datetime | None:
     try:
         moment = datetime.fromisoformat((text or "").replace("Z", "+00:00"))

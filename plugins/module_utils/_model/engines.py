@@ -10,7 +10,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-STRATEGY_ROLES = {"cold": "dbre.rds_encryption.cold"}
+
+@dataclass(frozen=True)
+class Strategy:
+    """One way of encrypting.
+
+    :param role: the role whose task files fill the slots of the phases.
+    :param follows: the target is built while the source serves and follows it; the fence comes when it has caught up. Otherwise the
+        target is made from a snapshot behind the fence.
+    :param pause_before: the phase before which somebody may want to be asked: the one that the applications notice.
+    """
+
+    role: str
+    follows: bool = False
+    pause_before: str = "cutover"
+
+
+STRATEGIES = {
+    "cold": Strategy("dbre.rds_encryption.cold"),
+    "mysql_replication": Strategy("dbre.rds_encryption.mysql_replication", follows=True, pause_before="fence"),
+}
 
 # Strategies that build the target while applications go on writing: their outage is fence and cutover only.
 BUILDS_WHILE_RUNNING: frozenset[str] = frozenset()
@@ -24,7 +43,7 @@ class Engine:
     :param client: which SQL client speaks to it, or None when the collection works through the RDS API alone.
     :param family: dialect of that client: ``mysql``, ``mariadb``, ``postgres`` or ``none``.
     :param sql_remark: what the plan says of the checks by SQL that this engine does not have; empty where it has all of them.
-    :param strategies: the strategies (keys of ``STRATEGY_ROLES``) that can encrypt it.
+    :param strategies: the strategies (keys of ``STRATEGIES``) that can encrypt it.
     :param gp3_threshold_gib: from this size on gp3 takes Iops and StorageThroughput as parameters; below it RDS refuses them, even when
         they equal the baseline that it reports (RDS User Guide: DB instance storage).
     :param gp3_baseline: (Iops, throughput MiB/s) that RDS gives below the threshold, and at or above it.
@@ -77,6 +96,7 @@ _MYSQL = Engine(
     client="mysql",
     family="mysql",
     sql_remark="",
+    strategies=("cold", "mysql_replication"),
     iam_authentication=True,
     lifecycle_support=True,
     replicas_per_source=15,
@@ -89,6 +109,7 @@ _POSTGRES = replace(
     name="postgres",
     client="postgresql",
     family="postgres",
+    strategies=("cold",),
     sql_remark="is checked by SQL for logins and connections; roles, grants and settings come with the snapshot, data are not compared",
     default_port=5432,
     major_parts=1,

@@ -19,6 +19,7 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.names i
     TAG_CUT_OVER_AT,
     TAG_FENCE_ID,
     TAG_FENCED,
+    TAG_LINK_ID,
     TAG_NAME,
     TAG_PREFIX,
     TAG_ROLE,
@@ -33,6 +34,7 @@ ROLE_REPLICA = "replica"
 ROLE_SNAPSHOT = "snapshot"
 ROLE_COPY = "copy"
 ROLE_SEED = "seed"
+ROLE_SEED_REPLICA = "seed-replica"
 
 
 NOT_ENCRYPTED, WITH_KMS_KEY, WITH_KEY_OF_RDS = "none", "sse-kms", "sse-rds"
@@ -144,6 +146,18 @@ class Topology:
     def fenced(self) -> bool:
         """Whether the fence in force was completed (renamed and restarted), not only begun."""
         return bool(self.fence_id) and self.source_tags.get(TAG_FENCED, "").startswith(self.fence_id + " ")
+
+    @property
+    def link_id(self) -> str | None:
+        """The id of the replication by which the target follows the source while that serves; None where no such attempt was begun."""
+        return self.source_tags.get(TAG_LINK_ID)
+
+    @property
+    def drained(self) -> bool:
+        """Whether the target was proven to hold every write up to the fence in force: only then it bears the id of that fence."""
+        primary = self.primary
+        target = primary.target if primary else None
+        return bool(self.fence_id) and target is not None and tags_of(target).get(TAG_FENCE_ID) == self.fence_id
 
     @property
     def served(self) -> bool:
@@ -274,10 +288,20 @@ def _find_source(name: str, listing: Listing) -> tuple[dict | None, list[str]]:
 
 
 def _find_target(name: str, source: dict, prefixes: Prefixes, listing: Listing) -> tuple[dict | None, list[str]]:
-    if source["DBInstanceIdentifier"] == name:
-        # It answers under its own name and will be fenced anew: whatever was made under an earlier fence lacks writes (law 1).
-        return None, []
     source_tags = tags_of(source)
+    following = [
+        i
+        for i in listing.tagged(name, ROLE_TARGET)
+        if is_encrypted(i)
+        and TAG_LINK_ID in source_tags
+        and tags_of(i).get(TAG_LINK_ID) == source_tags[TAG_LINK_ID]
+        and tags_of(i).get(TAG_SOURCE_RESOURCE_ID) == source["DbiResourceId"]
+        and i["DBInstanceIdentifier"] in (name, prefixes.new + name)
+    ]
+    if source["DBInstanceIdentifier"] == name:
+        # It answers under its own name and will be fenced anew: whatever was made under an earlier fence lacks writes (law 1), unless it
+        # has followed the source ever since.
+        return (following[0] if following else None), []
     by_id = listing.by_resource_id.get(source_tags.get(TAG_TARGET_RESOURCE_ID, ""))
     candidates = [
         i
@@ -290,6 +314,9 @@ def _find_target(name: str, source: dict, prefixes: Prefixes, listing: Listing) 
     called_so = [i for i in candidates if i["DBInstanceIdentifier"] in (name, prefixes.new + name)]
     if called_so:
         return called_so[0], []
+    if following:
+        # It follows the source, and is not proven yet to hold all that was written before this fence.
+        return following[0], []
     if by_id is not None and is_encrypted(by_id):
         return by_id, []
     serving = listing.by_name.get(name)
@@ -305,7 +332,43 @@ def _find_target(name: str, source: dict, prefixes: Prefixes, listing: Listing) 
     return None, []
 
 
+def seed_identifier(name: str, prefixes: Prefixes) -> str:
+    """What the read replica is called from which the target of a replicating strategy is seeded."""
+    return f"{prefixes.new}{name}-seed"
+
+
+def is_seed_replica(described: dict) -> bool:
+    """Whether an instance was made to seed a target: it belongs to the run, not to the topology."""
+    return tags_of(described).get(TAG_ROLE) == ROLE_SEED_REPLICA
+
+
+def _seeds_of(source: dict, name: str, prefixes: Prefixes, listing: Listing) -> set[str]:
+    """The identifiers of instances that seed, or seeded, a target of this source; one that is being made may not show its tags yet."""
+    found = {seed_identifier(name, prefixes)} if TAG_LINK_ID in tags_of(source) else set()
+    return found | {
+        i["DBInstanceIdentifier"]
+        for i in listing.instances
+        if is_seed_replica(i) and tags_of(i).get(TAG_SOURCE_RESOURCE_ID) == source["DbiResourceId"]
+    }
+
+
+def without_seed(source: dict, prefixes: Prefixes) -> dict:
+    """A source as if it had no seed, for a comparison that sees no other instance."""
+    tags = tags_of(source)
+    seed = seed_identifier(tags.get(TAG_NAME) or plain_name(source["DBInstanceIdentifier"], prefixes), prefixes)
+    replicas = source.get("ReadReplicaDBInstanceIdentifiers") or []
+    if TAG_LINK_ID not in tags or seed not in replicas:
+        return source
+    return {**source, "ReadReplicaDBInstanceIdentifiers": [replica for replica in replicas if replica != seed]}
+
+
 def _described(name: str, prefixes: Prefixes, *, source: dict | None, target: dict | None, listing: Listing) -> Topology:
+    seeds = _seeds_of(source, name, prefixes, listing) if source is not None else set()
+    if seeds:
+        # What a run hangs on the source for a while belongs to the run: it does not move, and is no difference to the target.
+        replicas = [replica for replica in source.get("ReadReplicaDBInstanceIdentifiers") or [] if replica not in seeds]
+        mine, source = source, {**source, "ReadReplicaDBInstanceIdentifiers": replicas}
+        listing = Listing(source if i is mine else i for i in listing.instances if i["DBInstanceIdentifier"] not in seeds)
     members = [Member(name, 0, None, source, target, prefixes)]
     source_side, source_gaps = _replicas_below(source, name, prefixes, listing) if source else ([], [])
     target_side, target_gaps = _replicas_below(target, name, prefixes, listing) if target else ([], [])

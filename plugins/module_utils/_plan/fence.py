@@ -13,6 +13,7 @@ from collections.abc import Callable
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import RefusedError
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.names import (
     TAG_CUT_OVER_AT,
+    TAG_DRAINED,
     TAG_FENCE_ID,
     TAG_FENCED,
     TAG_QUARANTINE,
@@ -32,7 +33,7 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.quarant
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.steps import Plan, Step, stages
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.topology import Member, Topology, source_tags_for
 
-STALE_TAGS = (TAG_FENCED, TAG_VALIDATED, TAG_CUT_OVER_AT, TAG_TARGET_RESOURCE_ID)
+STALE_TAGS = (TAG_FENCED, TAG_VALIDATED, TAG_CUT_OVER_AT, TAG_TARGET_RESOURCE_ID, TAG_DRAINED)
 
 
 def plan_fence(topology: Topology, fresh_fence_id: str, now: str, quarantine: str | None = None) -> Plan:

@@ -16,8 +16,10 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.ages import datetime_noted
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import RefusedError
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.names import (
+    TAG_DRAINED,
     TAG_FENCE_ID,
     TAG_RESTARTS_ACCEPTED,
     TAG_ROLE,
@@ -57,6 +59,10 @@ def check_fence_was_kept(topology: Topology, snapshots: list[dict], events: list
         and tags_of(snapshot).get(TAG_FENCE_ID) == fence_id
         and tags_of(snapshot).get(TAG_SOURCE_RESOURCE_ID) == source["DbiResourceId"]
     ]
+    drained = datetime_noted(topology.source_tags.get(TAG_DRAINED)) if topology.drained else None
+    if drained is not None:
+        # The target was not made from a snapshot behind the fence: it followed, up to this moment.
+        taken = [drained]
     restarts = sorted(
         (event["Date"], event.get("Message", ""))
         for event in events

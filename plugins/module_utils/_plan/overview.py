@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.names import TAG_CUT_OVER_AT, TAG_FENCED, TAG_VALIDATED
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.topology import Member, Topology, is_encrypted
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.topology import Member, Topology, is_encrypted, seed_identifier
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.carry import (
     predict_finished,
     predict_replica,
@@ -25,6 +25,7 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.cutover 
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.fence import plan_fence
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.finish import FinishRequest
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.replica import ReplicaRequest, ReplicaState, plan_replica
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.follow import LinkRequest, LinkState, held_group_name, plan_begin
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.restore import RestoreRequest, RestoreState, plan_restore
 
 
@@ -35,6 +36,7 @@ class PlanRequest:
     :param accepted: AWS operation -> the parameters that the installed botocore knows for it.
     :param quarantine: the security group of the quarantine, if there is to be one.
     :param backup_copies: how automated backups are to be replicated to other regions (see ``with_backup_keys``).
+    :param follow: what was asked for and what is there, if the target is to follow the source before the fence.
     """
 
     kms_key_arn: str
@@ -43,6 +45,7 @@ class PlanRequest:
     accepted: dict[str, frozenset] = field(default_factory=dict)
     quarantine: str | None = None
     backup_copies: dict[str, dict] = field(default_factory=dict)
+    follow: tuple[LinkRequest, LinkState] | None = None
 
 
 def plan_everything(topology: Topology, request: PlanRequest) -> list[dict]:
@@ -51,15 +54,42 @@ def plan_everything(topology: Topology, request: PlanRequest) -> list[dict]:
     primary = topology.primary
     if primary is None or primary.source is None or topology.finished:
         return []
-    if not primary.cut_over:
+    if not primary.cut_over and request.follow and not topology.drained:
+        if not primary.fenced_by_name:
+            steps += in_phase("seed", _plan_follow(topology, request))
+        steps += in_phase("fence", plan_fence(topology, request.fresh_fence_id, request.now, request.quarantine).to_list())
+        steps += in_phase("build", _plan_open(topology))
+    elif not primary.cut_over:
         steps += in_phase("fence", plan_fence(topology, request.fresh_fence_id, request.now, request.quarantine).to_list())
         steps += in_phase("build", _plan_build(topology, request))
     steps += in_phase("cutover", plan_cutover(topology, request.now, assumed=True).to_list())
     return steps
 
 
-def _plan_build(topology: Topology, request: PlanRequest) -> list[dict]:
-    fence_id = topology.fence_id or request.fresh_fence_id
+def _plan_follow(topology: Topology, request: PlanRequest) -> list[dict]:
+    """What is made while the source serves: the seed, and the target with its replicas."""
+    link_request, link_state = request.follow
+    steps = plan_begin(link_state, link_request).to_list()
+    link_id = topology.link_id or link_request.fresh_link_id
+    held = {"DBParameterGroups": [{"DBParameterGroupName": held_group_name(topology, link_id), "ParameterApplyStatus": "in-sync"}]}
+    seed = link_state.seed or {"DBInstanceIdentifier": seed_identifier(topology.name, topology.prefixes), "DbiResourceId": None}
+    return steps + _plan_build(topology, request, link_id=link_id, source={**topology.primary.source, **held}, origin=seed)
+
+
+def _plan_open(topology: Topology) -> list[dict]:
+    """What follows the fence, once the target holds everything: its proof, and the source's parameter group."""
+    target = topology.primary.new_name
+    return [
+        {"action": "AddTagsToResource", "resource": target, "what": f"Note that {target} holds every write up to the fence, when that is proven"},
+        {"action": "ModifyDBInstance", "resource": target, "what": f"Give {target} the parameter group of its source"},
+        {"action": "RebootDBInstance", "resource": target, "what": f"Restart {target} to put its parameter group in force"},
+    ]
+
+
+def _plan_build(
+    topology: Topology, request: PlanRequest, link_id: str | None = None, source: dict | None = None, origin: dict | None = None
+) -> list[dict]:
+    fence_id = link_id or topology.fence_id or request.fresh_fence_id
     primary = topology.primary
     finish = FinishRequest(request.accepted["ModifyDBInstance"], backup_copies=request.backup_copies)
     restore = RestoreRequest(
@@ -70,10 +100,11 @@ def _plan_build(topology: Topology, request: PlanRequest) -> list[dict]:
         fence_assumed=True,
         finish=finish,
         accepted_by_restore=request.accepted["RestoreDBInstanceFromDBSnapshot"],
+        link_id=link_id,
     )
     # By then the fence will have renamed it.
-    fenced = {**primary.source, "DBInstanceIdentifier": primary.old_name}
-    steps = plan_restore(restore, RestoreState(fenced, primary.target)).to_list()
+    fenced = source or {**primary.source, "DBInstanceIdentifier": primary.old_name}
+    steps = plan_restore(restore, RestoreState(fenced, primary.target, origin=origin)).to_list()
     by_name = {m.name: m for m in topology.members}
     for member in topology.replicas:
         if member.source is None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.engines import engine_row
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.engines import STRATEGIES, engine_row
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.names import (
     MAX_TAGS,
     PRODUCT_TAGS_AT_MOST,
@@ -31,7 +31,9 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.topolog
     cross_region_replicas,
     how_to_make,
     is_encrypted,
+    is_seed_replica,
 )
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.follow import follow_blockers
 
 # Classes without storage encryption (RDS guide: Encrypting resources, availability); RDS's own answer counts more where it gives one.
 UNENCRYPTABLE_CLASSES = ("db.m1.", "db.m2.", "db.t1.micro", "db.t2.micro")
@@ -129,16 +131,18 @@ class Verdict:
     warnings: tuple[str, ...] = ()
 
 
-def topology_needs(topology: Topology, *, seeded: bool = False) -> Needs:
+def topology_needs(topology: Topology, *, seeded: bool = False, follows: bool = False) -> Needs:
     """What is still to be made for a topology.
 
     :param seeded: a source that still serves gets a snapshot before its fence, too.
+    :param follows: the target is seeded by one more replica of the source.
     """
     missing = [m for m in topology.members if m.source is not None and m.target is None]
     primary = topology.primary
+    seeds = [primary.source] if follows and primary is not None and primary in missing else []
     return Needs(
-        instances=len(missing),
-        storage_gib=sum(m.source.get("AllocatedStorage", 0) for m in missing),
+        instances=len(missing) + len(seeds),
+        storage_gib=sum(described.get("AllocatedStorage", 0) for described in (*(m.source for m in missing), *seeds)),
         snapshots=2 + (seeded and not primary.fenced_by_name) if primary is not None and primary in missing else 0,
     )
 
@@ -171,6 +175,7 @@ def judge(topology: Topology, listing: Listing, around: Surroundings, policy: Po
         *_strategy_blockers(topology, policy),
         *_name_blockers(topology, listing),
         *_structure_blockers(topology, around),
+        *_seed_blockers(topology, listing),
         *_tag_blockers(topology),
         *_class_blockers(topology, around),
         *_quarantine_blockers(topology, around, policy),
@@ -218,6 +223,16 @@ def _strategy_blockers(topology: Topology, policy: Policy) -> list[Blocker]:
     row = engine_row(source["Engine"])
     if not row.supported:
         return [Blocker("engine", topology.name, f"{topology.name} runs {source['Engine']}: {row.unsupported_reason}")]
+    strategy = STRATEGIES[policy.strategy]
+    if topology.link_id and not strategy.follows:
+        text = (
+            f"{topology.name} was begun with a strategy that replicates (its tags name the attempt {topology.link_id}), not with {policy.strategy}. "
+            "Go on with that one, or roll back first (rollback.yml)."
+        )
+        return [Blocker("strategy", topology.name, text)]
+    if topology.primary.fenced_by_name and not topology.link_id and strategy.follows:
+        text = f"{topology.name} was fenced by another strategy than {policy.strategy}: go on with that one, or roll back first (rollback.yml)."
+        return [Blocker("strategy", topology.name, text)]
     if policy.strategy not in row.strategies:
         return [
             Blocker(
@@ -226,7 +241,12 @@ def _strategy_blockers(topology: Topology, policy: Policy) -> list[Blocker]:
                 f"Strategy {policy.strategy} is not possible for {source['Engine']}; possible: {', '.join(row.strategies)}.",
             )
         ]
-    return []
+    if not strategy.follows:
+        return []
+    if not policy.database_access:
+        text = f"Strategy {policy.strategy} works by SQL: set rds_encryption_database_access, or use the strategy cold."
+        return [Blocker("database_access", topology.name, text)]
+    return [Blocker(code, topology.name, text) for code, text in follow_blockers(topology)]
 
 
 def _name_blockers(topology: Topology, listing: Listing) -> list[Blocker]:
@@ -293,6 +313,23 @@ def _structure_blockers(topology: Topology, around: Surroundings) -> list[Blocke
             text = f"The replicas of {member.name} are in {', '.join(networks)}; RDS makes replicas of one source in one VPC only. Remove some first."
             blockers.append(Blocker("replica_vpc", member.name, text))
     return blockers
+
+
+def _seed_blockers(topology: Topology, listing: Listing) -> list[Blocker]:
+    """A replica that seeded the target of an attempt that was given up."""
+    source = topology.primary.source
+    return [
+        Blocker(
+            "seed_left",
+            i["DBInstanceIdentifier"],
+            f"{i['DBInstanceIdentifier']} is left over from an attempt to follow {topology.name} that was given up. Delete it (retire.yml with "
+            f"rds_encryption_retire_action=delete and {i['DBInstanceIdentifier']} in rds_encryption_retire_confirm).",
+        )
+        for i in listing.instances
+        if is_seed_replica(i)
+        and tags_of(i).get(TAG_SOURCE_RESOURCE_ID) == source["DbiResourceId"]
+        and tags_of(i).get(TAG_FENCE_ID) != topology.link_id
+    ]
 
 
 def _tag_blockers(topology: Topology) -> list[Blocker]:

@@ -18,6 +18,7 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.names i
     MAX_SNAPSHOT_IDENTIFIER,
     TAG_FENCE_ID,
     TAG_FENCED,
+    TAG_LINK_ID,
     TAG_SOURCE_RESOURCE_ID,
     TAG_TARGET_RESOURCE_ID,
     identifier_problem,
@@ -46,6 +47,8 @@ class RestoreRequest:
     :param fence_id: the fence that the snapshot must belong to; a run under check mode that only predicts its fence passes a made-up one.
     :param fence_assumed: the fence is only predicted (check mode): do not ask the source's tags for it.
     :param snapshot_identifier: a name for the snapshot instead of the derived one; must contain the fence id.
+    :param link_id: the target is to follow the source, which serves: the id of that attempt, which takes the place of the fence id.
+    :param snapshot_tags: more tags for the snapshot: where replication has to begin.
     """
 
     name: str
@@ -58,15 +61,25 @@ class RestoreRequest:
     extra_tags: tuple[tuple[str, str], ...] = ()
     finish: FinishRequest = field(default_factory=lambda: FinishRequest(frozenset()))
     accepted_by_restore: frozenset = frozenset()
+    link_id: str | None = None
+    snapshot_tags: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
 class RestoreState:
-    """What is there: ``DBInstance`` and ``DBSnapshot`` shapes or None; snapshots by the identifiers that were asked for."""
+    """What is there: ``DBInstance`` and ``DBSnapshot`` shapes or None; snapshots by the identifiers that were asked for.
+
+    :param origin: the instance that the snapshot is taken of, if that is not the source: a replica of it that stands still.
+    """
 
     source: dict
     target: dict | None
     snapshots: dict[str, dict] = field(default_factory=dict)
+    origin: dict | None = None
+
+    @property
+    def snapshot_of(self) -> dict:
+        return self.origin or self.source
 
 
 MAX_ATTEMPTS = 5
@@ -113,10 +126,10 @@ def plan_restore(request: RestoreRequest, state: RestoreState) -> Plan:
     take, copying = [], []
     if copy is None:
         if snapshot is None or snapshot.get("Status") != "available":
-            take.append(_take_snapshot(request, state.source, snapshot_id, exists=snapshot is not None))
-        copying.append(_copy_snapshot(request, state.source, snapshot_id, copy_id))
+            take.append(_take_snapshot(request, state, snapshot_id, exists=snapshot is not None))
+        copying.append(_copy_snapshot(request, state, snapshot_id, copy_id))
     elif copy.get("Status") != "available":
-        copying.append(_copy_snapshot(request, state.source, snapshot_id, copy_id, exists=True))
+        copying.append(_copy_snapshot(request, state, snapshot_id, copy_id, exists=True))
     restore, predicted = _restore(request, state.source, copy_id)
     rest = plan_finish(state.source, predicted, request.finish, assumed=True)
     return Plan(stages(take, copying, [restore]) + rest.stages, rest.remarks)
@@ -233,7 +246,7 @@ def _usable(names: list[str], state: RestoreState, request: RestoreRequest, kind
         found = state.snapshots.get(identifier)
         if found is None:
             return identifier, None
-        if not of_this_fence(found, state.source, request.fence_id):
+        if not of_this_fence(found, state.source, request.fence_id, state.snapshot_of):
             raise RefusedError(
                 f"A {kind} named {identifier} exists that does not belong to fence {request.fence_id} of {state.source['DBInstanceIdentifier']}.",
                 done="It was not used, and nothing was changed.",
@@ -248,30 +261,36 @@ def _usable(names: list[str], state: RestoreState, request: RestoreRequest, kind
     )
 
 
-def of_this_fence(snapshot: dict, source: dict, fence_id: str) -> bool:
-    """Whether a snapshot (or copy) is of this very source and of this fence, by its name and its tags."""
+def of_this_fence(snapshot: dict, source: dict, fence_id: str, origin: dict | None = None) -> bool:
+    """Whether a snapshot (or copy) is of this very source and of this fence, by its name and its tags.
+
+    :param origin: the instance that it was taken of, if that is not the source.
+    """
     tags = tags_of(snapshot)
+    resource_id = (origin or source)["DbiResourceId"]
     return (
         fence_id in snapshot["DBSnapshotIdentifier"]
         and tags.get(TAG_FENCE_ID) == fence_id
         and tags.get(TAG_SOURCE_RESOURCE_ID) == source["DbiResourceId"]
-        and snapshot.get("DbiResourceId", source["DbiResourceId"]) == source["DbiResourceId"]
+        and snapshot.get("DbiResourceId", resource_id) == resource_id
     )
 
 
-def _take_snapshot(request: RestoreRequest, source: dict, snapshot_id: str, exists: bool) -> Step:
-    tags = target_tags_for(request.name, ROLE_SNAPSHOT, source, request.fence_id)
+def _take_snapshot(request: RestoreRequest, state: RestoreState, snapshot_id: str, exists: bool) -> Step:
+    source, origin = state.source, state.snapshot_of
+    tags = {**target_tags_for(request.name, ROLE_SNAPSHOT, source, request.fence_id), **dict(request.snapshot_tags)}
     return Step(
         "CreateDBSnapshot",
         snapshot_id,
-        f"Take snapshot {snapshot_id} of {source['DBInstanceIdentifier']}",
-        {"DBInstanceIdentifier": source["DBInstanceIdentifier"], "DBSnapshotIdentifier": snapshot_id, "Tags": tag_list(tags)},
-        confirmed=lambda s: of_this_fence(s, source, request.fence_id),
+        f"Take snapshot {snapshot_id} of {origin['DBInstanceIdentifier']}",
+        {"DBInstanceIdentifier": origin["DBInstanceIdentifier"], "DBSnapshotIdentifier": snapshot_id, "Tags": tag_list(tags)},
+        confirmed=lambda s: of_this_fence(s, source, request.fence_id, origin),
         started=exists,
     )
 
 
-def _copy_snapshot(request: RestoreRequest, source: dict, snapshot_id: str, copy_id: str, exists: bool = False) -> Step:
+def _copy_snapshot(request: RestoreRequest, state: RestoreState, snapshot_id: str, copy_id: str, exists: bool = False) -> Step:
+    source, origin = state.source, state.snapshot_of
     tags = {**own_tags(tags_of(source)), **dict(request.extra_tags), **target_tags_for(request.name, ROLE_COPY, source, request.fence_id)}
     return Step(
         "CopyDBSnapshot",
@@ -283,7 +302,7 @@ def _copy_snapshot(request: RestoreRequest, source: dict, snapshot_id: str, copy
             "KmsKeyId": request.kms_key_arn,
             "Tags": tag_list(tags),
         },
-        confirmed=lambda s: of_this_fence(s, source, request.fence_id) and _encrypted_as_asked(s, request),
+        confirmed=lambda s: of_this_fence(s, source, request.fence_id, origin) and _encrypted_as_asked(s, request),
         started=exists,
     )
 
@@ -294,6 +313,8 @@ def _encrypted_as_asked(copy: dict, request: RestoreRequest) -> bool:
 
 def _restore(request: RestoreRequest, source: dict, copy_id: str) -> tuple[Step, dict]:
     product = target_tags_for(request.name, ROLE_TARGET, source, request.fence_id)
+    if request.link_id:
+        product[TAG_LINK_ID] = request.link_id
     carried = restore_parameters(source, request.accepted_by_restore)
     tags = {**own_tags(tags_of(source)), **dict(request.extra_tags), **product}
     parameters = {

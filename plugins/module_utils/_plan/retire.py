@@ -41,6 +41,7 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.topolog
     Topology,
     is_encrypted,
     is_replica,
+    is_seed_replica,
 )
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.rollback import leftovers
 
@@ -72,11 +73,22 @@ class RetireState:
     """What is there.
 
     :param snapshots: every manual ``DBSnapshot`` of the region.
+    :param held_group: the parameter group that the target had while it followed, if it is still there.
     """
 
     topology: Topology
     listing: Listing
     snapshots: tuple[dict, ...] = field(default_factory=tuple)
+    held_group: str | None = None
+
+    @property
+    def seeds(self) -> list[dict]:
+        """The replicas of the original from which a target was seeded."""
+        primary = self.topology.primary
+        if primary is None or primary.source is None:
+            return []
+        mine = primary.source["DbiResourceId"]
+        return [i for i in self.listing.instances if is_seed_replica(i) and tags_of(i).get(TAG_SOURCE_RESOURCE_ID) == mine]
 
 
 def retirable(state: RetireState, request: RetireRequest, now: str) -> tuple[bool, str]:
@@ -130,7 +142,8 @@ def plan_retire(state: RetireState, request: RetireRequest, now: str, *, confirm
     for described in left:
         if described not in named or request.action != DELETE:
             identifier = described["DBInstanceIdentifier"]
-            remarks.append(f"{identifier} is left over, encrypted: it is deleted only with the action delete, and when it is named itself.")
+            how = ", encrypted" if is_encrypted(described) else ""
+            remarks.append(f"{identifier} is left over{how}: it is deleted only with the action delete, and when it is named itself.")
     if not ready:
         remarks.insert(0, reason)
     return Plan(plan.stages + more, tuple(remarks))
@@ -141,14 +154,14 @@ def _plan_originals(state: RetireState, request: RetireRequest) -> Plan:
     members = [member for member in topology.members if member.source]
     for member in members:
         _check_is_ours(member)
-        _check_nobody_else_hangs_on_it(member, members, state.listing)
-    return _plan_stop(topology, members) if request.action == STOP else _plan_delete(state, request, members)
+        _check_nobody_else_hangs_on_it(member, members, state)
+    return _plan_stop(topology, members, state.seeds) if request.action == STOP else _plan_delete(state, request, members)
 
 
-def _plan_stop(topology: Topology, members: list[Member]) -> Plan:
+def _plan_stop(topology: Topology, members: list[Member], seeds: list[dict]) -> Plan:
     source = topology.primary.source
     identifier = source["DBInstanceIdentifier"]
-    if len(members) > 1:
+    if len(members) > 1 or seeds:
         return Plan(remarks=(f"{identifier} has replicas, and RDS stops neither them nor it: they go on running. The action delete retires them.",))
     if source.get("MultiAZ") and not engine_row(source["Engine"]).stops_multi_az:
         return Plan(remarks=(f"{identifier} is a Multi-AZ instance of {source['Engine']}, which RDS does not stop. The action delete retires it.",))
@@ -170,12 +183,23 @@ def _plan_delete(state: RetireState, request: RetireRequest, members: list[Membe
         doomed = [member for member in members if member.level == level]
         groups.append([_unprotect(m.source) for m in doomed if m.source.get("DeletionProtection") and not _going(m.source)])
         groups.append([_delete_replica(m.source, still, _is(m)) for m in doomed])
-    if len(members) > 1 and not _going(source):
+    for seed in state.seeds:
+        if not is_replica(seed):
+            raise RefusedError(
+                f"{seed['DBInstanceIdentifier']} seeded the target of {topology.name}, and is no replica any more: somebody promoted it.",
+                done="Nothing was deleted.",
+                next_step="Delete it by hand, or take its rds-encryption tags off if it is to stay; then run again.",
+            )
+    groups.append([_delete_replica(seed, still, _is_seed(seed)) for seed in state.seeds])
+    if (len(members) > 1 or state.seeds) and not _going(source):
         what = f"Wait until RDS shows no replica of {identifier} any more"
         alone = Step("WaitUntilReady", identifier, what, resource_id=source["DbiResourceId"], confirmed=lambda d: not _listed_replicas(d))
         groups.append([alone])
     snapshots = [s for s in state.snapshots if _is_intermediate(s, topology)]
     groups.append([_delete_snapshot(s, topology) for s in snapshots])
+    if state.held_group:
+        what = f"Delete parameter group {state.held_group}, which {topology.name} had while it followed"
+        groups.append([Step("DeleteDBParameterGroup", state.held_group, what, {"DBParameterGroupName": state.held_group})])
     changes = {}
     if source.get("DeletionProtection"):
         changes["DeletionProtection"] = False
@@ -253,13 +277,13 @@ def _check_is_ours(member: Member) -> None:
     )
 
 
-def _check_nobody_else_hangs_on_it(member: Member, members: list[Member], listing: Listing) -> None:
+def _check_nobody_else_hangs_on_it(member: Member, members: list[Member], state: RetireState) -> None:
     """Raise if an instance would be promoted, or cut off, by the deletion of its source."""
-    known = {each.source["DbiResourceId"] for each in members}
+    known = {each.source["DbiResourceId"] for each in members} | {seed["DbiResourceId"] for seed in state.seeds}
     mine = {member.source_identifier, member.name}
     others = [r for r in member.source.get("ReadReplicaDBInstanceIdentifiers") or [] if r.startswith("arn:")]
     others += member.source.get("ReadReplicaDBClusterIdentifiers") or []
-    for instance in listing.instances:
+    for instance in state.listing.instances:
         linked = instance.get("ReadReplicaSourceDBInstanceIdentifier") in mine and not is_encrypted(instance)
         if linked and instance["DbiResourceId"] not in known:
             others.append(instance["DBInstanceIdentifier"])
@@ -303,6 +327,11 @@ def _is(member: Member) -> Callable[[dict], bool]:
     return lambda d: d["DBInstanceIdentifier"] == old_name and tags_of(d).get(TAG_SOURCE_RESOURCE_ID) == resource_id and not is_encrypted(d)
 
 
+def _is_seed(seed: dict) -> Callable[[dict], bool]:
+    identifier, mine = seed["DBInstanceIdentifier"], tags_of(seed).get(TAG_SOURCE_RESOURCE_ID)
+    return lambda d: d["DBInstanceIdentifier"] == identifier and is_seed_replica(d) and tags_of(d).get(TAG_SOURCE_RESOURCE_ID) == mine
+
+
 def _is_intermediate(snapshot: dict, topology: Topology) -> bool:
     """Whether an unencrypted snapshot was made by a run, of this very source: by its name, its tags and its resource id."""
     tags, resource_id = tags_of(snapshot), topology.primary.source["DbiResourceId"]
@@ -315,7 +344,8 @@ def _is_intermediate(snapshot: dict, topology: Topology) -> bool:
         and tags.get(TAG_ROLE) in (ROLE_SNAPSHOT, ROLE_SEED)
         and tags.get(TAG_NAME) == topology.name
         and tags.get(TAG_SOURCE_RESOURCE_ID) == resource_id
-        and snapshot.get("DbiResourceId") == resource_id
+        # The snapshot of a seed bears the seed's resource id; its name and tags say which attempt it belongs to.
+        and (snapshot.get("DbiResourceId") == resource_id or fence_id is not None and fence_id == topology.link_id)
     )
 
 

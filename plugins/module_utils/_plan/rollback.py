@@ -19,9 +19,12 @@ from dataclasses import dataclass
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.ages import age_in_words, seconds_between, time_noted
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import RefusedError
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.names import (
+    TAG_BINLOG_RETENTION,
     TAG_CUT_OVER_AT,
+    TAG_DRAINED,
     TAG_FENCE_ID,
     TAG_FENCED,
+    TAG_LINK_ID,
     TAG_NAME,
     TAG_PREFIX,
     TAG_QUARANTINE,
@@ -41,17 +44,19 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.readine
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.steps import Plan, Step, stages
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.topology import (
     ROLE_REPLICA,
+    ROLE_SEED_REPLICA,
     ROLE_SOURCE,
     ROLE_TARGET,
     Listing,
     Member,
     Topology,
     is_encrypted,
+    is_seed_replica,
     target_tags_for,
 )
 
 # What makes a fence count, and what a cutover noted: gone before an original can be reached again.
-VOIDED_TAGS = (TAG_FENCE_ID, TAG_FENCED, TAG_VALIDATED, TAG_TARGET_RESOURCE_ID, TAG_CUT_OVER_AT)
+VOIDED_TAGS = (TAG_FENCE_ID, TAG_FENCED, TAG_VALIDATED, TAG_TARGET_RESOURCE_ID, TAG_CUT_OVER_AT, TAG_DRAINED)
 
 
 @dataclass(frozen=True)
@@ -85,12 +90,13 @@ def standing(topology: Topology) -> Standing:
     return Standing("roll_back", f"{name} is fenced as {primary.source_identifier}; nobody has the name.")
 
 
-def plan_rollback(topology: Topology, now: str, *, discard_writes: bool = False, assumed: bool = False) -> Plan:
+def plan_rollback(topology: Topology, now: str, *, discard_writes: bool = False, assumed: bool = False, keep_link: bool = False) -> Plan:
     """The steps that are left until the originals serve under their names, with their security groups and without marks.
 
     :param now: the time of day, ISO 8601.
     :param discard_writes: the operator accepts that writes to the encrypted instance stay behind in it.
     :param assumed: what is in motion counts as arrived (check mode).
+    :param keep_link: the target goes on following the source, which only gets its name back: the marks of that stay.
     :raises RefusedError: applications may have written to the encrypted instance, and nobody said that this does not matter.
     """
     stands = standing(topology)
@@ -120,7 +126,8 @@ def plan_rollback(topology: Topology, now: str, *, discard_writes: bool = False,
     ready = [_await(member) for member in sources if not member.is_primary and (give or groups or start)]
     clean_replicas = [_clean(member, ()) for member in sources if not member.is_primary and _marked(member.source)]
     gone = tuple(key for step in void for key in step.parameters["TagKeys"])
-    clean = [_clean(topology.primary, gone)] if _marked(topology.primary.source) else []
+    kept = (TAG_LINK_ID, TAG_BINLOG_RETENTION) if keep_link else ()
+    clean = [_clean(topology.primary, (*gone, *kept))] if _marked(topology.primary.source, kept) else []
     plan = stages(mark, take, cut, void, start, busy, groups, give, ready, clean_replicas, clean)
     return Plan(plan, _remarks(topology, stands, now, away))
 
@@ -201,15 +208,16 @@ def leftovers(topology: Topology, listing: Listing) -> list[dict]:
     found = []
     for instance in listing.instances:
         tags = tags_of(instance)
-        ours = tags.get(TAG_ROLE) in (ROLE_TARGET, ROLE_REPLICA) and tags.get(TAG_NAME) in names and TAG_SOURCE_RESOURCE_ID in tags
+        ours = tags.get(TAG_ROLE) in (ROLE_TARGET, ROLE_REPLICA, ROLE_SEED_REPLICA) and tags.get(TAG_NAME) in names and TAG_SOURCE_RESOURCE_ID in tags
         # Tags travel with backups, and a leftover never answers under a name that applications use.
-        if ours and is_encrypted(instance) and instance["DbiResourceId"] not in known and instance["DBInstanceIdentifier"] not in names:
+        seed = is_seed_replica(instance) and tags.get(TAG_FENCE_ID) != topology.link_id
+        if ours and (is_encrypted(instance) or seed) and instance["DbiResourceId"] not in known and instance["DBInstanceIdentifier"] not in names:
             found.append(instance)
     return sorted(found, key=lambda i: i["DBInstanceIdentifier"])
 
 
-def _marked(described: dict) -> bool:
-    return any(key.startswith(TAG_PREFIX) for key in tags_of(described))
+def _marked(described: dict, but: tuple[str, ...] = ()) -> bool:
+    return any(key.startswith(TAG_PREFIX) and key not in but for key in tags_of(described))
 
 
 def _may_be_shut(described: dict) -> bool:

@@ -589,16 +589,57 @@ class BackupReplication(Modification):
                 raise
 
 
+class ParameterGroup(Handler):
+    """CreateDBParameterGroup and CopyDBParameterGroup, whose name says whose it is; ModifyDBParameterGroup; DeleteDBParameterGroup."""
+
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.resource_id = None
+        self._wanted = {each["ParameterName"]: each["ParameterValue"] for each in self.step.parameters.get("Parameters", ())}
+
+    def call(self):
+        try:
+            self.rds.call(self.step.action, **self.step.parameters)
+        except CallError as e:
+            # The answer to a second request of the same kind.
+            if e.trouble is not Trouble.EXISTS and "NotFound" not in e.code or not self.happened():
+                raise
+
+    def happened(self):
+        group = self.rds.parameter_group(self.step.resource, self._wanted)
+        if self.step.action == "DeleteDBParameterGroup":
+            return group is None
+        return group is not None and group["values"] == self._wanted
+
+    def status(self):
+        return None
+
+    def outlook(self, instances):
+        if self.happened():
+            return Outlook(True, "")
+        if self._elapsed() > self.limits.effect_timeout:
+            raise WaitTimeoutError(
+                f"{self.step.what}: RDS accepted {self.step.action}, but its effect does not show.",
+                done="Everything before this step is done and stays.",
+                next_step="Run again.",
+            )
+        return Outlook(False, "not visible yet")
+
+
 HANDLERS = {
     "AddRoleToDBInstance": Modification,
     "AddTagsToResource": Tagging,
+    "CopyDBParameterGroup": ParameterGroup,
     "CopyDBSnapshot": SnapshotHandler,
     "CreateDBInstanceReadReplica": Creation,
+    "CreateDBParameterGroup": ParameterGroup,
     "CreateDBSnapshot": SnapshotHandler,
     "DeleteDBInstance": Deletion,
+    "DeleteDBParameterGroup": ParameterGroup,
     "DeleteDBSnapshot": SnapshotDeletion,
     "ModifyActivityStream": ActivityStream,
     "ModifyDBInstance": Modification,
+    "ModifyDBParameterGroup": ParameterGroup,
     "RebootDBInstance": Reboot,
     "RemoveTagsFromResource": Tagging,
     "Rename": Rename,

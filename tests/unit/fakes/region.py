@@ -15,6 +15,7 @@ import functools
 import itertools
 import types
 import json
+import re
 
 import botocore.session
 from botocore.exceptions import ClientError, ConnectionClosedError, ParamValidationError
@@ -117,6 +118,8 @@ class Region:
         }
         self.deleted: list[tuple[str, bool]] = []
         self.far_backups: dict[str, int] = {}
+        self.groups: dict[str, dict] = {}
+        self.links: dict[str, str] = {}
         self._ids = itertools.count(1)
         for described in instances:
             thing = Thing(_copied(described))
@@ -178,6 +181,43 @@ class Region:
             self._change(thing, effect)
         for application in self.applications:
             application.write(self)
+        for follower, followed in self.links.items():
+            by_id = {thing.truth["DbiResourceId"]: thing for thing in self.things}
+            if follower in by_id and followed in by_id:
+                by_id[follower].data = max(by_id[follower].data, by_id[followed].data)
+
+    def group(self, name: str) -> dict | None:
+        """A parameter group; one that an instance has is there."""
+        used = {group["DBParameterGroupName"] for thing in self.things for group in thing.truth.get("DBParameterGroups") or ()}
+        return self.groups.get(name) or ({"family": "mysql8.4", "values": {}} if name in used else None)
+
+    def _new_group(self, operation: str, name: str, family: str, values: dict) -> None:
+        if self.group(name):
+            raise _error(operation, "DBParameterGroupAlreadyExists")
+        self.groups[name] = {"family": family, "values": dict(values)}
+
+    def _CreateDBParameterGroup(self, operation, DBParameterGroupName, DBParameterGroupFamily, Description):
+        self._new_group(operation, DBParameterGroupName, DBParameterGroupFamily, {})
+
+    def _CopyDBParameterGroup(self, operation, SourceDBParameterGroupIdentifier, TargetDBParameterGroupIdentifier, TargetDBParameterGroupDescription):
+        model = self.group(SourceDBParameterGroupIdentifier)
+        if model is None:
+            raise _error(operation, "DBParameterGroupNotFound", status=404)
+        if SourceDBParameterGroupIdentifier.startswith("default."):
+            raise _error(operation, "InvalidParameterValue", "default groups are not copied")
+        self._new_group(operation, TargetDBParameterGroupIdentifier, model["family"], model["values"])
+
+    def _ModifyDBParameterGroup(self, operation, DBParameterGroupName, Parameters):
+        group = self.group(DBParameterGroupName)
+        if group is None:
+            raise _error(operation, "DBParameterGroupNotFound", status=404)
+        group["values"].update((each["ParameterName"], each["ParameterValue"]) for each in Parameters)
+
+    def _DeleteDBParameterGroup(self, operation, DBParameterGroupName):
+        if any(group["DBParameterGroupName"] == DBParameterGroupName for t in self.things for group in t.truth.get("DBParameterGroups") or ()):
+            raise _error(operation, "InvalidDBParameterGroupState", "it is in use")
+        if self.groups.pop(DBParameterGroupName, None) is None:
+            raise _error(operation, "DBParameterGroupNotFound", status=404)
 
     def _change(self, thing: Thing, effect) -> None:
         if self.stale_reads and thing.stale == 0:
@@ -609,7 +649,7 @@ class RdsClient:
         self.meta = RdsClient.meta()
 
     def __getattr__(self, method: str):
-        operations = {name.replace("DBInstance", "DbInstance").replace("DBSnapshot", "DbSnapshot"): name for name in OPERATIONS}
+        operations = {re.sub("DB(Instance|Snapshot|Parameter)", r"Db\1", name): name for name in OPERATIONS}
         snake = {"".join("_" + c.lower() if c.isupper() else c for c in key).lstrip("_"): name for key, name in operations.items()}
         if method not in snake:
             raise AttributeError(method)
@@ -674,12 +714,24 @@ class RdsClient:
         described = [self.region.see(thing) for thing in of]
         return {"DBSnapshots": [{key: value for key, value in each.items() if key != "origin"} for each in described if each]}
 
+    def describe_db_parameter_groups(self, DBParameterGroupName):
+        self.region.read()
+        group = self.region.group(DBParameterGroupName)
+        if group is None:
+            raise _error("DescribeDBParameterGroups", "DBParameterGroupNotFound", status=404)
+        return {"DBParameterGroups": [{"DBParameterGroupName": DBParameterGroupName, "DBParameterGroupFamily": group["family"]}]}
+
+    def find_parameters(self, DBParameterGroupName, Source):
+        values = self.region.group(DBParameterGroupName)["values"]
+        return {"Parameters": [{"ParameterName": name, "ParameterValue": value} for name, value in values.items()]}
+
     def describe_account_attributes(self):
         return {"AccountQuotas": [dict(AccountQuotaName=name, Used=used, Max=most) for name, (used, most) in self.region.quotas.items()]}
 
     def get_paginator(self, name):
         answers = {
             "describe_db_instances": self.describe_db_instances,
+            "describe_db_parameters": self.find_parameters,
             "describe_db_snapshots": self.find_snapshots,
             "describe_events": self.describe_events,
             "describe_orderable_db_instance_options": lambda **p: {"OrderableDBInstanceOptions": [{"SupportsStorageEncryption": True}]},
@@ -692,13 +744,17 @@ class RdsClient:
 OPERATIONS = (
     "AddRoleToDBInstance",
     "AddTagsToResource",
+    "CopyDBParameterGroup",
     "CopyDBSnapshot",
     "CreateDBInstanceReadReplica",
+    "CreateDBParameterGroup",
     "CreateDBSnapshot",
     "DeleteDBInstance",
+    "DeleteDBParameterGroup",
     "DeleteDBSnapshot",
     "ModifyActivityStream",
     "ModifyDBInstance",
+    "ModifyDBParameterGroup",
     "RebootDBInstance",
     "RemoveTagsFromResource",
     "RestoreDBInstanceFromDBSnapshot",

@@ -195,8 +195,11 @@ def test_every_number_has_bounds(module):
 def test_an_absurd_number_is_refused_before_anything_else(module, option, value, monkeypatch):
     made = region()
     names = {name: "y" for name in IDENTIFIERS if name in spec_of(module)}
-    required = {name: names.get(name, KEY) for name, each in spec_of(module).items() if each.get("required") and each.get("type") == "str"}
-    required |= {name: each["choices"][0] for name, each in spec_of(module).items() if each.get("required") and each.get("choices")}
+    required = {
+        name: names.get(name, each.get("choices", [KEY])[0])
+        for name, each in spec_of(module).items()
+        if each.get("required") and each.get("type") == "str"
+    }
     required |= {name: {"login_host": "nowhere"} for name, each in spec_of(module).items() if each.get("required") and each.get("type") == "dict"}
     required |= {name: [{}] for name, each in spec_of(module).items() if each.get("required") and each.get("type") == "list"}
     result = answer(made, module, {**required, option: value}, monkeypatch)

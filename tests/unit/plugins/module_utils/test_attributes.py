@@ -17,7 +17,7 @@ import pytest
 
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model import attributes
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.attributes import LATE, RULES, RULES_BY_MEMBER, Carry, Compare
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.engines import ENGINES, STRATEGY_ROLES, engine_row
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.engines import ENGINES, STRATEGIES, engine_row
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.statuses import (
     MOVING_STATUSES,
     READY_STATUSES,
@@ -176,7 +176,7 @@ def test_engine_rows():
     assert not engine_row("aurora-mysql").supported
     for engine in ENGINES:
         assert engine_row(engine.name) == engine
-        assert set(engine.strategies) <= set(STRATEGY_ROLES)
+        assert set(engine.strategies) <= set(STRATEGIES)
         assert bool(engine.strategies) == engine.supported == (not engine.unsupported_reason)
 
 
