@@ -12,6 +12,8 @@ import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import pymysql
+
 from .gates import Gate
 from .names import Names
 from .servers.certificates import issue
@@ -175,6 +177,23 @@ class Engines:
     def drop_connections(self, resource_id: str) -> None:
         """Every client is cut off; it may connect again at once."""
         self._server(resource_id).drop_connections()
+
+    def care_for_binary_logs(self, now: float) -> None:
+        """Every server has begun a new binary log, and old ones that RDS does not keep are gone; a server that is busy waits for the next time.
+
+        :param now: virtual time in seconds, by which files grow old.
+        """
+        with self._guard:
+            servers = list(self._servers.values())
+        for server in servers:
+            if server.guard.acquire(blocking=False):
+                try:
+                    if server.pid is not None and server.has_binary_log:
+                        server.care_for_binary_log(now, self._replicas_of(server.resource_id))
+                except (OSError, pymysql.err.MySQLError, ServerError):
+                    continue  # it has just been stopped or deleted
+                finally:
+                    server.guard.release()
 
     # -- snapshots -----------------------------------------------------------------------------------------------------
 

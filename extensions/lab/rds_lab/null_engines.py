@@ -59,6 +59,9 @@ class NullEngines:
     def replication_status(self, resource_id) -> dict:
         return {"status": "replicating", "message": ""}
 
+    def care_for_binary_logs(self, now) -> None:
+        pass
+
     def drop_connections(self, resource_id) -> None:
         pass
 

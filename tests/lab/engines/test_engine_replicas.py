@@ -7,6 +7,7 @@ import socket
 import pymysql
 import pytest
 from lab_servers import PASSWORD
+from lab_servers import Instance
 from lab_servers import await_that
 
 from rds_lab.servers.base import ServerError
@@ -139,34 +140,56 @@ def test_a_snapshot_of_a_replica_restores_to_a_server_without_source(engines, pr
     await_that(lambda: grandchild.query("SELECT n FROM app.t ORDER BY n") == ((1,), (3,)))
 
 
-def test_a_restored_server_follows_the_original_from_the_position_of_a_stopped_replica(engines, primary, another, resource_id):
-    """The way of limited downtime: stop a replica, snapshot it, restore, follow the primary from there."""
-    primary.query("CREATE TABLE app.t (n INT PRIMARY KEY)", "INSERT INTO app.t VALUES (1)",
-                  "CREATE USER 'repl'@'%' IDENTIFIED BY 'lab-Repl-1'", "GRANT REPLICATION SLAVE ON *.* TO 'repl'@'%'")
+def test_a_copy_of_a_replica_replicates_by_itself_where_the_lab_says_so(engines, primary, another, resource_id):
+    primary.query("CREATE TABLE app.t (n INT)", "INSERT INTO app.t VALUES (1)")
     replica = another("replica", primary.resource_id)
-    await_that(lambda: replica.query("SELECT n FROM app.t") == ((1,),))
+    replica.wait_until_replicating()
     replica.query("CALL mysql.rds_stop_replication")
-    with engines.administration(replica.resource_id) as cursor:
-        cursor.execute("SHOW REPLICA STATUS")
-        row = {name.replace("Master_", "Source_"): value for name, value in cursor.fetchone().items()}
-    key = resource_id()
+    key, copy = resource_id(), Instance(engines, resource_id(), replica.engine)
     engines.snapshot(replica.resource_id, key)
     primary.query("INSERT INTO app.t VALUES (2)")
-    target = another("restore", key)
-    verb = "master" if primary.engine == "mariadb" else "source"
-    name = f"{primary.resource_id.lower()}.c0.us-east-1.rds.lab.internal"
-    engines.publish(primary.resource_id, name)
+    engines.restore(key, copy.resource_id, port=3306, parameters={}, replication="running")
     try:
-        target.query(f"CALL mysql.rds_set_external_{verb}('{name}', 3306, 'repl', 'lab-Repl-1', '{row['Relay_Source_Log_File']}', "
-                     f"{row['Exec_Source_Log_Pos']}, {0 if verb == 'master' else 1})")
-        assert target.query("CALL mysql.rds_start_replication") == (("Slave running normally.",),)
+        await_that(lambda: copy.query("SELECT n FROM app.t") == ((1,), (2,)))
+        copy.query("CALL mysql.rds_stop_replication", f"CALL mysql.rds_reset_external_{'master' if copy.engine == 'mariadb' else 'source'}")
         primary.query("INSERT INTO app.t VALUES (3)")
-        await_that(lambda: target.query("SELECT n FROM app.t ORDER BY n") == ((1,), (2,), (3,)))
-        target.query(f"CALL mysql.rds_reset_external_{verb}")
-        primary.query("INSERT INTO app.t VALUES (4)")
+        assert copy.query("SELECT @@read_only, COUNT(*) FROM app.t") == ((0, 2),)
     finally:
-        engines.unpublish(name)
-    assert target.query("SELECT COUNT(*) FROM app.t") == ((3,),)
+        engines.delete(copy.resource_id)
+    assert replica.query("SELECT n FROM app.t") == ((1,),)
+
+
+def test_binary_logs_live_as_long_as_the_retention_says_or_a_replica_of_rds_needs_them(engines, primary, another):
+    hour = 3600
+
+    def logs(now: float) -> list[str]:
+        engines.care_for_binary_logs(now)
+        with engines.administration(primary.resource_id) as cursor:
+            cursor.execute("SHOW BINARY LOGS")
+            return [int(row["Log_name"].rpartition(".")[2]) for row in cursor.fetchall()]
+
+    primary.query("CREATE TABLE app.t (n INT)", "CREATE USER 'repl'@'%' IDENTIFIED BY 'lab-Repl-1'", "GRANT REPLICATION SLAVE ON *.* TO 'repl'@'%'")
+    # no retention: gone as soon as they are closed
+    assert (logs(0), logs(hour)) == ([2], [3])
+    # a retention in hours, by virtual time
+    primary.query("CALL mysql.rds_set_configuration('binlog retention hours', 2)", "INSERT INTO app.t VALUES (1)")
+    assert (logs(2 * hour), logs(3.9 * hour), logs(4.1 * hour)) == ([3, 4], [3, 4, 5], [4, 5, 6])
+    # a replica of RDS's own
+    primary.query("CALL mysql.rds_set_configuration('binlog retention hours', NULL)")
+    replica = another("replica", primary.resource_id)
+    replica.wait_until_replicating()
+    replica.query("CALL mysql.rds_stop_replication")
+    primary.query("INSERT INTO app.t VALUES (2)")
+    assert logs(100 * hour) == [6, 7]
+    # a follower that RDS knows nothing of is not asked, and finds that what it needs is gone
+    replica.query("CALL mysql.rds_start_replication")
+    await_that(lambda: len(logs(100 * hour)) == 1)
+    engines.promote(replica.resource_id)
+    verb = "master" if primary.engine == "mariadb" else "source"
+    replica.query(f"CALL mysql.rds_set_external_{verb}('{primary.address}', 3306, 'repl', 'lab-Repl-1', 'mysql-bin-changelog.000006', 4, 1)")
+    replica.query("CALL mysql.rds_start_replication")
+    with engines.administration(replica.resource_id) as cursor:
+        await_that(lambda: cursor.execute("SHOW REPLICA STATUS") and cursor.fetchone()["Last_IO_Errno"] in (1236, 13114))
 
 
 @pytest.mark.parametrize("engine", ["mariadb"])  # nothing in it is the engine's own

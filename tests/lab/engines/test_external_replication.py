@@ -20,7 +20,7 @@ from rds_lab.engines import Engines
 
 REGION = "us-east-1"
 FAMILIES = {"mysql": ("mysql8.4", "8.4.7"), "mariadb": ("mariadb10.11", "10.11.14")}
-TLS = {"ssl": {"ca": None}}
+TLS = {"ssl": {"ca": None}, "ssl_verify_cert": False, "ssl_verify_identity": False}
 
 
 class Lab:
@@ -33,8 +33,8 @@ class Lab:
         self.plane = ControlPlane(Clock(3000), self.engines, Settings(consistency=0.0, account_hash="c0test", enforce_security_groups=True))
         self.engines.guard_endpoints(self.plane.admits)
         self.server = self.plane.serve("127.0.0.1", 0)
-        self.rds, self.ec2, self.kms = (boto3.client(service, region_name=REGION, endpoint_url=self.server.url, aws_access_key_id="a",
-                                                     aws_secret_access_key="b") for service in ("rds", "ec2", "kms"))
+        access = {"region_name": REGION, "endpoint_url": self.server.url, "aws_access_key_id": "a", "aws_secret_access_key": "b"}
+        self.rds, self.ec2, self.kms = (boto3.client(service, **access) for service in ("rds", "ec2", "kms"))
 
     def close(self) -> None:
         self.server.close()
@@ -46,13 +46,10 @@ class Lab:
             return json.loads(answer.read())
 
     def described(self, name: str) -> dict:
-        try:
-            return self.rds.describe_db_instances(DBInstanceIdentifier=name)["DBInstances"][0]
-        except self.rds.exceptions.DBInstanceNotFoundFault:
-            return {"DBInstanceStatus": "not found"}
+        return self.rds.describe_db_instances(DBInstanceIdentifier=name)["DBInstances"][0]
 
     def available(self, name: str) -> dict:
-        await_that(lambda: self.described(name)["DBInstanceStatus"] == "available" and not self.plane.instance(REGION, name).busy, 60)
+        await_that(lambda: any(record.name == name and record.status == "available" and not record.busy for record in self.plane.store.instances()), 60)
         assert not self.plane.store.problems, self.plane.store.problems
         return self.described(name)
 
@@ -61,10 +58,9 @@ class Lab:
 
     @contextlib.contextmanager
     def session(self, name: str, **options):
-        address = self.described(name)["Endpoint"]["Address"]
-        connection = pymysql.connect(**{"host": address, "port": 3306, "user": "admin", "password": PASSWORD, "autocommit": True, "connect_timeout": 5,
-                                        "read_timeout": 60, "cursorclass": pymysql.cursors.DictCursor, "ssl_verify_cert": False,
-                                        "ssl_verify_identity": False, **TLS, **options})
+        settings = {"host": self.plane.instance(REGION, name).dns_name, "port": 3306, "user": "admin", "password": PASSWORD, "autocommit": True,
+                    "connect_timeout": 5, "read_timeout": 60, "cursorclass": pymysql.cursors.DictCursor, **TLS}
+        connection = pymysql.connect(**{**settings, **options})
         try:
             with connection.cursor() as cursor:
                 yield cursor
@@ -153,6 +149,13 @@ def _set_source(lab, state: dict, host: str, *, ssl: int = 1) -> str:
             f"'{state['Relay_Source_Log_File']}', {state['Exec_Source_Log_Pos']}, {ssl})")
 
 
+def _set_source_by_gtid(lab, host: str) -> str:
+    account = f"'{host}.c0test.us-east-1.rds.lab.internal', 3306, 'repl', 'lab-Repl-1'"
+    if lab.engine == "mysql":
+        return f"CALL mysql.rds_set_external_source_with_auto_position({account}, 1, 0)"
+    return f"CALL mysql.rds_set_external_master_gtid({account}, '{lab.query('target', 'SELECT @@gtid_slave_pos AS p')[0]['p']}', 1)"
+
+
 def test_the_whole_way_of_limited_downtime(lab):
     group = _begin(lab)
     lab.query("one", "CALL mysql.rds_set_configuration('binlog retention hours', 24)", "CREATE USER repl@'127.42.%' IDENTIFIED BY 'lab-Repl-1' REQUIRE SSL",
@@ -174,8 +177,11 @@ def test_the_whole_way_of_limited_downtime(lab):
     assert lab.refusal("target", "CALL mysql.rds_start_replication")[0] == 1200
     assert lab.refusal("one", "CALL mysql.rds_set_configuration('binlog retention days', 1)")[0] == 1644
 
-    # it follows, and others follow it
-    lab.query("target", _set_source(lab, state, "one"))
+    # it follows, with TLS, and others follow it
+    lab.query("target", _set_source(lab, state, "one", ssl=0))
+    assert "error" in lab.query("target", "CALL mysql.rds_start_replication")[0]["Message"]
+    await_that(lambda: lab.state("target")["Last_IO_Errno"] == (1045 if lab.engine == "mariadb" else 2061))
+    lab.query("target", "CALL mysql.rds_stop_replication", _set_source(lab, state, "one"))
     assert lab.query("target", "CALL mysql.rds_start_replication") == [{"Message": "Slave running normally."}]
     assert "running" in lab.refusal("target", _set_source(lab, state, "one"))[1]
     await_that(lambda: lab.rows("target") == [1, 2, 3])
@@ -189,14 +195,28 @@ def test_the_whole_way_of_limited_downtime(lab):
     hosts = [row["name"].partition(":")[0] for row in lab.query("one", "SELECT host AS name FROM information_schema.processlist WHERE user = 'repl'")]
     assert len(hosts) == 1 and hosts[0].startswith("127.42."), "the source sees the follower's own address"
 
+    # it breaks: by a write of its own, by the network
+    lab.ask("sql", {"name": "target", "statements": "INSERT INTO app.t VALUES (6)"})
+    lab.query("one", "INSERT INTO app.t VALUES (6)")
+    await_that(lambda: lab.state("target")["Last_SQL_Errno"] == 1062)
+    lab.ask("sql", {"name": "target", "statements": ["DELETE FROM app.t WHERE n = 6"]})
+    assert lab.query("target", "CALL mysql.rds_start_replication")
+    await_that(lambda: lab.rows("target")[-1] == 6)
+    assert lab.ask("link", {"from": "target", "to": "one", "open": False}) == {"cut": 1}
+    lab.query("one", "INSERT INTO app.t VALUES (7)")
+    await_that(lambda: lab.state("target")["Replica_IO_Running"] != "Yes")
+    assert lab.rows("target")[-1] == 6 and lab.rows("one")[-1] == 7
+    lab.ask("link", {"from": "target", "to": "one", "open": True})
+    lab.query("target", "CALL mysql.rds_stop_replication", "CALL mysql.rds_start_replication")
+    await_that(lambda: lab.rows("target")[-1] == 7)
+
     # its source is renamed: the link breaks and is set anew
     lab.rds.modify_db_instance(DBInstanceIdentifier="one", NewDBInstanceIdentifier="old-one", ApplyImmediately=True)
     lab.available("old-one")
-    lab.query("old-one", "INSERT INTO app.t VALUES (6)")
+    lab.query("old-one", "INSERT INTO app.t VALUES (8)")
     await_that(lambda: lab.state("target")["Replica_IO_Running"] == "Connecting" and lab.state("target")["Last_IO_Errno"])
-    state = lab.state("target")
-    lab.query("target", "CALL mysql.rds_stop_replication", _set_source(lab, state, "old-one"), "CALL mysql.rds_start_replication")
-    await_that(lambda: lab.rows("target") == [1, 2, 3, 4, 5, 6])
+    lab.query("target", "CALL mysql.rds_stop_replication", _set_source_by_gtid(lab, "old-one"), "CALL mysql.rds_start_replication")
+    await_that(lambda: lab.rows("target") == [*range(1, 9)])
     lab.query("target", "CALL mysql.rds_stop_replication", f"CALL mysql.rds_reset_external_{lab.verb}")
     assert lab.state("target") == {}
 
@@ -208,5 +228,5 @@ def test_the_whole_way_of_limited_downtime(lab):
     lab.rds.modify_db_instance(DBInstanceIdentifier="target", NewDBInstanceIdentifier="one", ApplyImmediately=True)
     lab.available("one")
     assert lab.query("one", "SELECT @@read_only AS r, @@event_scheduler AS e") == [{"r": 0, "e": "ON"}]
-    lab.query("one", "INSERT INTO app.t VALUES (7)")
-    await_that(lambda: lab.rows("target-r1") == [1, 2, 3, 4, 5, 6, 7])
+    lab.query("one", "INSERT INTO app.t VALUES (9)")
+    await_that(lambda: lab.rows("target-r1") == [*range(1, 10)])

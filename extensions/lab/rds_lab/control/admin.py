@@ -104,7 +104,7 @@ class Admin:
         return {"ok": True}
 
     def _post_instance(self, data, _query):
-        """Change the truth about an instance, as another operator or a failure would: `status` and `facts` (members)."""
+        """Change the truth about an instance, as another operator or a failure would: `status`, `facts` (members), `free_storage` (bytes)."""
         plane = self.plane
         with plane.lock:
             record = plane.instance(data.get("region", plane.settings.default_region), data["name"])
@@ -113,6 +113,7 @@ class Admin:
                 raise ValueError(f"unknown members: {sorted(unknown)}")
             with plane.changing(record):
                 record.status = data.get("status", record.status)
+                record.free_storage = data.get("free_storage", record.free_storage)
                 for name, item in data.get("facts", {}).items():
                     record.facts[name] = item
                     if item is None:

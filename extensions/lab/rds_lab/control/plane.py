@@ -41,6 +41,7 @@ from .calls import CallLog
 from .clusters import Clusters
 from .errors import RdsError, instance_not_found, snapshot_not_found
 from .faults import Faults
+from .metrics import Metrics
 from .parameters import Parameters
 from .registry import OPERATIONS, Call
 from .seeding import Seeding
@@ -49,7 +50,7 @@ from .state import Instance, Snapshot, Store
 from .watcher import Watcher
 
 
-class ControlPlane(Seeding, Backups, Clusters, Parameters):
+class ControlPlane(Seeding, Backups, Clusters, Parameters, Metrics):
     """The RDS API of one account, in all regions.
 
     Construct with a clock, a data plane (`NullEngines` has the interface) and settings, seed a fleet, then serve::
@@ -90,6 +91,7 @@ class ControlPlane(Seeding, Backups, Clusters, Parameters):
         self.closed_links: set = set()  # (resource id of an instance, of another that cannot reach it)
         self.watcher = Watcher(self)
         self._threads: set = set()
+        self.show_metrics()
         self.watcher.start()
 
     # Requests

@@ -62,6 +62,7 @@ class Settings:
     failover_describe_lag: float = 120.0    # AvailabilityZone is shown late after a failover
     iam_propagation: float = 30.0       # a role made less than so long ago is not yet usable
     kms_grace: float = 7 * 86400.0      # from recoverable to terminal
+    binary_log_rotation: float = 300.0  # how often MySQL and MariaDB begin a new binary log, and RDS removes old ones; 0: never
     kms_watch: float = 30.0             # how soon RDS notices that a key was disabled
 
     # Variants of what AWS does not document

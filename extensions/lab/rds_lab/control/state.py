@@ -89,6 +89,7 @@ class Instance(Record):
         self.key_lost_since = 0.0
         self.supported = False                  # a real server stands behind it
         self.swap_zone_at = 0.0
+        self.free_storage: float | None = None  # in bytes, where a test has set it
 
     @property
     def engine(self) -> str:

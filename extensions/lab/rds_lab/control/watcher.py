@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 from . import lifecycle
 from .state import Instance
@@ -20,6 +21,8 @@ class Watcher:
     def __init__(self, plane, interval: float = 0.25):
         self.plane, self.interval = plane, interval
         self._stop = threading.Event()
+        self._logs: threading.Thread | None = None
+        self._logs_due = (0.0, 0.0)     # in virtual and in real seconds
         self._thread = threading.Thread(target=self._run, name="rds-lab watcher", daemon=True)
 
     def start(self) -> None:
@@ -56,6 +59,18 @@ class Watcher:
             ]
         for instance in replicas:
             self._replication(instance)
+        self._binary_logs()
+
+    def _binary_logs(self) -> None:
+        """Binary logs are rotated and purged in virtual time, but once a second at most: servers work in real time."""
+        plane, now = self.plane, (self.plane.clock.now(), time.monotonic())
+        every = plane.settings.binary_log_rotation
+        if not every or self._logs is not None and self._logs.is_alive() or any(now[clock] < self._logs_due[clock] for clock in (0, 1)):
+            return
+        first, self._logs_due = not any(self._logs_due), (now[0] + every, now[1] + 1)
+        if not first:
+            self._logs = threading.Thread(target=plane.engines.care_for_binary_logs, args=(now[0],), name="rds-lab binary logs", daemon=True)
+            self._logs.start()
 
     def _storage(self, instance: Instance) -> None:
         if instance.status == "storage-optimization" and not instance.busy and self.plane.clock.now() >= instance.optimizing_until:

@@ -78,6 +78,8 @@ class Server:
         self.login = (ADMINISTRATOR, distribution.administrator_password)
         self._process: subprocess.Popen | None = None
         self._trouble_since: float | None = None
+        self._closed_logs: dict[str, float] = {}
+        self._applied_log: str | None = None
 
     # -- the process ---------------------------------------------------------------------------------------------------
 
@@ -307,6 +309,36 @@ class Server:
                     except pymysql.err.MySQLError:
                         refused.append(name)
             return refused
+
+    # -- the binary log ------------------------------------------------------------------------------------------------
+
+    def care_for_binary_log(self, now: float, replicas: list["Server"]) -> None:
+        """A new file has begun; older ones are gone unless the retention or a replica of RDS's own needs them.
+
+        Followers that RDS knows nothing of are not asked. A file grows old from the first time that this finds it closed.
+
+        :param now: virtual time in seconds.
+        """
+        with self.administration() as cursor:
+            cursor.execute("FLUSH BINARY LOGS")
+            cursor.execute("SHOW BINARY LOGS")
+            names = [row["Log_name"] for row in cursor.fetchall()]
+            self._closed_logs = {name: self._closed_logs.get(name, now) for name in names[:-1]}
+            cursor.execute("SELECT value FROM mysql.rds_configuration WHERE name = 'binlog retention hours'")
+            hours = float(cursor.fetchone()["value"] or 0)
+            needed = [replica.applied_log() for replica in replicas]
+            if None in needed:
+                return  # one that is being made, or that has not connected yet, may need anything
+            oldest = next(name for name in names if name in needed or name == names[-1] or self._closed_logs[name] + hours * 3600 > now)
+            if oldest != names[0]:
+                cursor.execute("PURGE BINARY LOGS TO %s", (oldest,))
+
+    def applied_log(self) -> str | None:
+        """The file of the source's binary log that this replica has come to, None where that is not known."""
+        with contextlib.suppress(OSError, pymysql.err.MySQLError):
+            row = self.replica_rows() if self.pid is not None else None
+            self._applied_log = row and row["Relay_Source_Log_File"] or self._applied_log
+        return self._applied_log
 
     # -- what the engines do differently -------------------------------------------------------------------------------
 

@@ -126,8 +126,8 @@ BEGIN
   DECLARE running VARCHAR(10) DEFAULT 'OFF';
   START SLAVE;
   CALL mysql.rds_note_action(USER(), 'start slave', NULL, NULL, NULL, NULL, NULL);
-  WHILE running <> 'ON' AND looks < 20 DO
-    DO SLEEP(0.1);
+  WHILE running <> 'ON' AND looks < 7 DO
+    DO SLEEP(0.3);
     SELECT variable_value INTO running FROM information_schema.global_status WHERE variable_name = 'SLAVE_RUNNING';
     SET looks = looks + 1;
   END WHILE;

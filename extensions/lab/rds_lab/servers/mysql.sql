@@ -118,10 +118,10 @@ BEGIN
   DECLARE running INT DEFAULT 0;
   START REPLICA;
   CALL mysql.rds_note_action(USER(), 'start replica', NULL, NULL, NULL, NULL, NULL);
-  WHILE IFNULL(running, 0) < 2 AND looks < 20 DO
-    DO SLEEP(0.1);
+  WHILE IFNULL(running, 0) < 2 AND looks < 7 DO
+    DO SLEEP(0.3);
     -- the receiver says in its state whether it has connected; the threads of an applier in error are gone
-    SELECT MAX(command = 'Connect' AND state NOT LIKE 'Connecting%' AND state NOT LIKE 'Reconnecting%' AND state NOT LIKE 'Waiting to reconnect%')
+    SELECT MAX(state LIKE 'Waiting for source to send event%' OR state LIKE 'Queueing source event%' OR state LIKE 'Waiting for the replica SQL thread%')
            + MAX(command = 'Query') INTO running FROM information_schema.processlist WHERE user = 'system user';
     SET looks = looks + 1;
   END WHILE;

@@ -220,6 +220,9 @@ class PostgresServer(Server):
         for slot in (self.data / "pg_replslot").iterdir():
             shutil.rmtree(slot)
 
+    def care_for_binary_log(self, now: float, replicas: list[Server]) -> None:
+        """There is none; a slot keeps what somebody needs."""
+
     def mark_managed(self, managed: bool) -> None:
         """The platform needs no mark: nobody can set the source of a PostgreSQL server by SQL."""
 
