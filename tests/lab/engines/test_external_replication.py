@@ -166,6 +166,8 @@ def test_the_whole_way_of_limited_downtime(lab):
     assert lab.rows("target") == [1, 2]
     assert lab.query("target", "SELECT @@read_only AS r, @@event_scheduler AS e, @@max_connections AS m") == [{"r": 1, "e": "OFF", "m": 70}]
     assert lab.refusal("target", "INSERT INTO app.t VALUES (99)")[0] == 1290 and lab.refusal("target", "SET GLOBAL read_only = 0")[0] == 1227
+    place = "SELECT @@GLOBAL." + {"mysql": "gtid_executed", "mariadb": "gtid_slave_pos"}[lab.engine] + " AS place"
+    assert lab.query("target", place) == lab.query("target-seed", place) != [{"place": ""}], "the copy has executed what its model had"
     kept = lab.state("target")
     assert (kept["Source_User"], kept["Replica_IO_Running"], kept["Replica_SQL_Running"]) == ("rdsrepladmin", "No", "No")
 
