@@ -17,7 +17,8 @@ TOP = pathlib.Path(__file__).resolve().parent.parent
 PAGE = TOP / "docs" / "iam.md"
 # Heading on the page -> who has the policy; how a run is told apart: `identity_of`.
 IDENTITIES = {"Audit": "audit", "Encrypt": "encrypt", "Cutover and rollback": "cutover", "Retire": "retire"}
-PLAYBOOKS = {"plan": "audit", "audit": "audit", "capture": "audit", "encrypt": "encrypt", "rollback": "cutover", "retire": "retire"}
+PLAYBOOKS = {"plan": "audit", "audit": "audit", "capture": "audit", "encrypt": "encrypt", "rehearse_on_aws": "encrypt", "rollback": "cutover",
+             "retire": "retire"}
 
 # Actions that AWS asks the caller for and that are no calls of their own: by what the call names.
 IMPLIED = {

@@ -137,7 +137,9 @@ def test_who_moves_names_makes_nothing():
 def test_the_policies_cover_the_names_that_a_run_makes():
     request = RestoreRequest(name="prod-one", target_identifier="new-prod-one", kms_key_arn="", fence_id="f0123456789a")
     snapshots = [identifier for series in snapshot_candidates(request) for identifier in series] + ["prod-one-seed-20261122073404"]
-    names = [f"{HERE}:db:{prefix}prod-one" for prefix in ("", "old-", "new-")] + [f"{HERE}:snapshot:{name}" for name in snapshots]
+    names = [f"{HERE}:db:{prefix}prod-one" for prefix in ("", "old-", "new-", "rehearsal-")]
+    names += [f"{HERE}:snapshot:rehearsal-prod-one-rehearsal20261122073404{end}" for end in ("", "-encrypted")]
+    names += [f"{HERE}:snapshot:{name}" for name in snapshots]
     elsewhere = {"AddSourceIdentifierToSubscription", "DeregisterDBProxyTargets", "RegisterDBProxyTargets"}
     elsewhere |= {"CopyDBParameterGroup", "CreateDBParameterGroup", "ModifyDBParameterGroup"}
     for action in sorted(actions("Encrypt")):

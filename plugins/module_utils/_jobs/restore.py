@@ -105,15 +105,7 @@ def _read(rds: Rds, request: RestoreRequest, source_resource_id: str, context) -
     source = _as_held(found[0], context.params.get("held_db_parameter_group_name"))
     target = _target(rds, request, source)
     origin = _origin(rds, context, target)
-    snapshots = {}
-    if target is None:
-        for series in snapshot_candidates(request):
-            for identifier in series:
-                snapshot = rds.describe_snapshot(identifier)
-                if snapshot is None:
-                    break
-                snapshots[identifier] = snapshot
-    return RestoreState(source, target, snapshots, origin)
+    return RestoreState(source, target, candidates_there(rds, request) if target is None else {}, origin)
 
 
 def _as_held(source: dict, group: str | None) -> dict:
@@ -134,3 +126,15 @@ def _origin(rds: Rds, context, target: dict | None) -> dict | None:
     raise RefusedError(
         f"snapshot_db_instance_identifier {identifier}: there is no such DB instance in this region.", done="Nothing was changed."
     )
+
+
+def candidates_there(rds: Rds, request: RestoreRequest) -> dict[str, dict]:
+    """The snapshots and copies that exist among those that may be restored: by identifier."""
+    snapshots = {}
+    for series in snapshot_candidates(request):
+        for identifier in series:
+            snapshot = rds.describe_snapshot(identifier)
+            if snapshot is None:
+                break
+            snapshots[identifier] = snapshot
+    return snapshots

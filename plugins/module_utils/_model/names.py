@@ -29,6 +29,9 @@ TAG_GTID = TAG_PREFIX + "gtid"
 TAG_DRAINED = TAG_PREFIX + "drained"
 PRODUCT_TAGS_AT_MOST = 16
 
+# What the ids of rehearsals begin with; those of fences are f and hexadecimal digits.
+REHEARSAL = "rehearsal"
+
 MAX_TAGS = 50
 MAX_INSTANCE_IDENTIFIER = 63
 MAX_SNAPSHOT_IDENTIFIER = 255

@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.names import (
+    REHEARSAL,
     TAG_CUT_OVER_AT,
     TAG_FENCE_ID,
     TAG_FENCED,
@@ -35,6 +36,8 @@ ROLE_SNAPSHOT = "snapshot"
 ROLE_COPY = "copy"
 ROLE_SEED = "seed"
 ROLE_SEED_REPLICA = "seed-replica"
+# Instances, snapshots and copies of a rehearsal all have this one, so that no planner can take them for those of a run (law 1).
+ROLE_REHEARSAL = "rehearsal"
 
 
 NOT_ENCRYPTED, WITH_KMS_KEY, WITH_KEY_OF_RDS = "none", "sse-kms", "sse-rds"
@@ -217,6 +220,8 @@ def find_topology(asked: str, listing: Listing, prefixes: Prefixes) -> Topology:
         # A replica's name belongs to nobody from the fence to the cutover.
         holder = next((i for i in listing.tagged(name, ROLE_REPLICA) if is_replica(i)), None)
     if holder:
+        if is_rehearsal(holder):
+            return Topology(name, prefixes, skip_reason=f"{asked} {made_by_a_rehearsal(holder)}")
         if is_replica(holder):
             parent = holder.get("ReadReplicaSourceDBInstanceIdentifier") or holder.get("ReadReplicaSourceDBClusterIdentifier")
             return Topology(name, prefixes, skip_reason=f"{asked} is a read replica of {parent}: it moves with its source.")
@@ -484,5 +489,16 @@ def source_tags_for(member: Member, fence_id: str) -> dict[str, str]:
 
 
 def target_tags_for(name: str, role: str, source: dict, fence_id: str) -> dict[str, str]:
-    """The tags that mark an instance, snapshot or copy as made by a run from this source under this fence."""
+    """The tags that mark an instance, snapshot or copy as made by a run from this source under this fence, or by a rehearsal."""
+    role = ROLE_REHEARSAL if fence_id.startswith(REHEARSAL) else role
     return {TAG_NAME: name, TAG_ROLE: role, TAG_SOURCE_RESOURCE_ID: source["DbiResourceId"], TAG_FENCE_ID: fence_id}
+
+
+def is_rehearsal(described: dict) -> bool:
+    """Whether a rehearsal made this instance, snapshot or copy: it lacks what was written since, and never serves."""
+    return tags_of(described).get(TAG_ROLE) == ROLE_REHEARSAL
+
+
+def made_by_a_rehearsal(described: dict) -> str:
+    """What to say of something that a rehearsal made, behind its identifier."""
+    return f"was made by a rehearsal of {tags_of(described).get(TAG_NAME)} (rehearse_on_aws.yml), serves nobody, and is yours to delete."

@@ -21,6 +21,8 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.topolog
     Listing,
     Prefixes,
     find_topology,
+    is_rehearsal,
+    made_by_a_rehearsal,
     storage_encryption,
 )
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.estimate import estimate_minutes
@@ -130,6 +132,8 @@ def _instance(described: dict, account: Account, listing: Listing, prefixes: Pre
         return {**row, "topology": cluster, "advice": f"Its storage is that of cluster {cluster}." if row["encryption"] == NOT_ENCRYPTED else ""}
     topology = find_topology(identifier, listing, prefixes)
     row["topology"] = topology.name
+    if is_rehearsal(described):
+        return {**row, "advice": f"It {made_by_a_rehearsal(described)}"}
     if row["encryption"] != NOT_ENCRYPTED:
         return row
     if topology.skip_reason:
@@ -162,6 +166,8 @@ def _snapshot(described: dict, account: Account, listing: Listing, prefixes: Pre
     row = _row("snapshot", identifier, described.get("DBSnapshotArn", ""), described, account)
     instance = listing.by_resource_id.get(described.get("DbiResourceId", ""))
     row["topology"] = tags_of(instance or {}).get(TAG_NAME) or (instance or described).get("DBInstanceIdentifier")
+    if is_rehearsal(described) and described.get("SnapshotType", "manual") == "manual":
+        return {**row, "advice": f"It {made_by_a_rehearsal(described)}"}
     if row["encryption"] != NOT_ENCRYPTED:
         return row
     if described.get("SnapshotType", "manual") != "manual":

@@ -31,7 +31,9 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.topolog
     cross_region_replicas,
     how_to_make,
     is_encrypted,
+    is_rehearsal,
     is_seed_replica,
+    made_by_a_rehearsal,
 )
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.follow import follow_blockers
 
@@ -182,7 +184,7 @@ def judge(topology: Topology, listing: Listing, around: Surroundings, policy: Po
         *_state_blockers(topology, around, policy),
         *_quota_blockers(topology, around, fleet_needs),
     ]
-    warnings = [*around.unread, *_warnings(topology, around, policy)]
+    warnings = [*around.unread, *_warnings(topology, around, policy), *_rehearsed(topology, listing)]
     if blockers:
         return Verdict("blocked", blockers[0].text, tuple(blockers), tuple(warnings))
     return Verdict("encrypt", _standing(topology), (), tuple(warnings))
@@ -274,6 +276,8 @@ def _name_blockers(topology: Topology, listing: Listing) -> list[Blocker]:
 def _taken(topology: Topology, member: Member, wanted: str, there: dict) -> str:
     tags = tags_of(there)
     text = f"{wanted} exists already and is not what this run would make for {member.name}"
+    if is_rehearsal(there):
+        return f"{wanted} {made_by_a_rehearsal(there)} A run never uses it: delete or rename it, or choose another rds_encryption_new_prefix."
     if tags.get(TAG_NAME) == member.name and tags.get(TAG_SOURCE_RESOURCE_ID) == (member.source or {}).get("DbiResourceId"):
         text += f": it was made under fence {tags.get(TAG_FENCE_ID)}, which is no longer in force, so it may lack writes"
         return (
@@ -471,6 +475,12 @@ def _warnings(topology: Topology, around: Surroundings, policy: Policy) -> list[
         if any(key.startswith("aws:cloudformation:") for key in tags_of(described)):
             warnings.append(f"{member.name}: it belongs to a CloudFormation stack, which will see another resource under the name.")
     return warnings
+
+
+def _rehearsed(topology: Topology, listing: Listing) -> list[str]:
+    names = {member.name for member in topology.members}
+    made = [i for i in listing.instances if is_rehearsal(i) and tags_of(i).get(TAG_NAME) in names]
+    return [f"{i['DBInstanceIdentifier']} {made_by_a_rehearsal(i)} It costs like any other, and a run never uses it." for i in made]
 
 
 def encrypted_summary(member: Member) -> bool:

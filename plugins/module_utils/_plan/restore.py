@@ -45,7 +45,7 @@ class RestoreRequest:
 
     :param name: the name that applications use; kept in the tags.
     :param fence_id: the fence that the snapshot must belong to; a run under check mode that only predicts its fence passes a made-up one.
-    :param fence_assumed: the fence is only predicted (check mode): do not ask the source's tags for it.
+    :param fence_assumed: the fence is only predicted (check mode), or there is none (rehearsal): do not ask the source's tags for it.
     :param snapshot_identifier: a name for the snapshot instead of the derived one; must contain the fence id.
     :param link_id: the target is to follow the source, which serves: the id of that attempt, which takes the place of the fence id.
     :param snapshot_tags: more tags for the snapshot: where replication has to begin.

@@ -40,8 +40,10 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.topolog
     Member,
     Topology,
     is_encrypted,
+    is_rehearsal,
     is_replica,
     is_seed_replica,
+    made_by_a_rehearsal,
 )
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.rollback import leftovers
 
@@ -144,6 +146,9 @@ def plan_retire(state: RetireState, request: RetireRequest, now: str, *, confirm
             identifier = described["DBInstanceIdentifier"]
             how = ", encrypted" if is_encrypted(described) else ""
             remarks.append(f"{identifier} is left over{how}: it is deleted only with the action delete, and when it is named itself.")
+    names = {member.name for member in topology.members}
+    rehearsed = [i for i in state.listing.instances if is_rehearsal(i) and tags_of(i).get(TAG_NAME) in names]
+    remarks += [f"{i['DBInstanceIdentifier']} {made_by_a_rehearsal(i)}" for i in rehearsed]
     if not ready:
         remarks.insert(0, reason)
     return Plan(plan.stages + more, tuple(remarks))

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs import cutover, fence, replica, restore, retire, rollback, topology_info
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs import cutover, fence, rehearsal, replica, restore, retire, rollback, topology_info
 
 from fakes.region import FakeContext, Region
 from fakes.shapes import KEY
@@ -46,7 +46,7 @@ class Way:
         params = dict(
             name=self.name, kms_key_id=KEY, strategy="cold", database_access=True, accept_pending_maintenance=False, accepted_differences=[], fleet=[self.name]
         )
-        return self.job(topology_info.run, preflight=preflight, **{**params, **more}, **PREFIXES)["topology"]
+        return self.job(topology_info.run, preflight=preflight, **{**params, **PREFIXES, **more})["topology"]
 
     def everything(self) -> dict:
         """All phases; returns what the preflight said."""
@@ -114,6 +114,10 @@ class Way:
     def cutover(self, **more) -> dict:
         params = dict(name=self.name, kms_key_id=KEY, accepted_differences=None, cutover_timeout=1800)
         return self.job(cutover.run, **{**params, **more}, **PREFIXES, **WAITING)
+
+    def rehearse(self, **more) -> dict:
+        params = dict(name=self.name, kms_key_id=KEY, rehearsal_prefix="rehearsal-", accepted_differences=None)
+        return self.job(rehearsal.run, **{**params, **PREFIXES, **more}, **WAITING)
 
     def rollback(self, discard_writes: bool = False, **more) -> dict:
         params = dict(name=self.name, discard_writes=discard_writes, fleet=[self.name])
