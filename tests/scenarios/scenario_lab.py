@@ -168,11 +168,11 @@ class Double(Api):
         vars(self.plane.settings).update(vars(Settings()))
         self.plane.seed_kms_key("alias/prod-rds", REGION)
 
-    def seed(self, name: str, **members) -> str:
+    def seed(self, name: str, region: str = REGION, **members) -> str:
         """Add an instance; answers its resource id."""
         description = {"DBInstanceIdentifier": name, "Engine": "mariadb", "EngineVersion": "10.11.14", "DBInstanceClass": "db.m6g.large",
                        "AllocatedStorage": 20, "StorageType": "gp3", "BackupRetentionPeriod": 1, "TagList": [{"Key": "team", "Value": name}], **members}
-        return self.plane.seed_instance(description, region=REGION, master_password=self.password)
+        return self.plane.seed_instance(description, region=region, master_password=self.password)
 
     def seed_replica(self, name: str, source: str, **members) -> str:
         """Add a replica of an instance."""

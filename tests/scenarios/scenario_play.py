@@ -140,7 +140,7 @@ class Operator:
         """Start a playbook.
 
         :param hosts: names, or a mapping of names to host variables.
-        :param environment: of this run, besides what every run has.
+        :param environment: of this run, besides what every run has; None takes one of those away.
         :param variables: extra variables without the prefix ``rds_encryption_``; None takes one of the usual ones away.
         """
         folder = self._folder / f"run-{next(self._numbers)}"
@@ -167,7 +167,7 @@ class Operator:
             **(environment or {}),
         }
         command = [str(PROGRAM), "-i", "inventory.json", str(TOP / "playbooks" / playbook), *arguments]
-        return Running(command, exported, folder)
+        return Running(command, {name: value for name, value in exported.items() if value is not None}, folder)
 
     def run(self, hosts, playbook: str = "encrypt.yml", *arguments: str, limit: float = LIMIT, **variables) -> Run:
         """Run a playbook to its end."""
