@@ -22,7 +22,7 @@ def test_a_run_in_parts_by_tags_cannot_pass_a_gate(double, operator):
     assert set(double.instances()) == {"one", "two"}
 
     began = double.now
-    run = operator.run(["one", "two"], "encrypt.yml", "--tags", "fence").good()
+    run = operator.run(["one", "two"], "encrypt.yml", "--tags", "prepare,fence").good()
     there = double.instances()
     assert {name: there[f"old-{name}"]["DbiResourceId"] for name in sources} == sources and len(there) == 2
     assert "BLOCKED" not in run.said("one") and run.results("Note that this host passed preflight", "one"), "preflight runs with any tag"
