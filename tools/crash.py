@@ -25,7 +25,7 @@ TOP = pathlib.Path(__file__).resolve().parents[1]
 WORK = TOP / ".cache" / "crash"
 sys.path[:0] = [str(TOP / "extensions" / "lab"), str(TOP / "tests" / "scenarios")]
 
-from scenario_crash import WAYS, Bench, Outcome, Point  # noqa: E402  (not installed packages)
+from scenario_crash import FOLLOWING, WAYS, Bench, Outcome, Point  # noqa: E402  (not installed packages)
 
 _bench: Bench | None = None
 
@@ -73,7 +73,9 @@ def crash(options, engines: bool) -> tuple[int, int]:
         print(f"\n===== {'with' if engines else 'without'} database servers: {len(changes['aws'])} mutating AWS calls, {len(changes['sql'])} SQL statements")
         for number, words in enumerate(changes["aws"], 1):
             print(f"{number:4} {words}")
-        wanted = points_of({"sql": changes["sql"]} if engines else {"aws": changes["aws"]}, options)
+        # What needs no SQL is tried without servers, which is faster; where everything needs SQL, all of it is tried with them.
+        kinds = ("sql",) if engines and options.strategy not in FOLLOWING else ("aws", "sql")
+        wanted = points_of({kind: changes[kind] for kind in kinds}, options)
         survived = 0
         running = [pool.submit(_kill, point, way) for point, way in wanted]
         for done, future in enumerate(concurrent.futures.as_completed(running), 1):
@@ -99,6 +101,8 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=int(os.environ.get("JOBS", "2")))
     options = parser.parse_args()
     shutil.rmtree(WORK, ignore_errors=True)
+    if options.strategy in FOLLOWING:
+        options.engines = "on"
     results = [crash(options, engines) for engines in (False, True) if options.engines in ("both", "on" if engines else "off")]
     survived, died = (sum(numbers) for numbers in zip(*results, strict=True))
     print(f"\n{survived} of {died} survived: {'every one' if survived == died else 'NOT every one'}.")

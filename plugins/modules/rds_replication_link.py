@@ -37,6 +37,12 @@ options:
         none. The source's tags keep it, so that it can be put back.
     type: str
     default: "NULL"
+  min_free_storage:
+    description:
+      - With O(state=begun), the least part of the source's storage that must be free, in percent, as CloudWatch saw it last. V(0) does not ask.
+      - The source keeps its binary logs while a target follows it; ask again from time to time.
+    type: int
+    default: 10
 attributes:
   check_mode:
     description: Can run in check mode and predict the changes without making any.
@@ -166,6 +172,7 @@ ARGUMENT_SPEC = dict(
     name=dict(type="str", required=True),
     state=dict(type="str", choices=["begun", "proven", "ended"], required=True),
     binlog_retention_hours=dict(type="str", default="NULL"),
+    min_free_storage=dict(type="int", default=10),
     **PREFIX_SPEC,
     **WAIT_SPEC,
 )

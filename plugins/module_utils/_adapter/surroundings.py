@@ -74,6 +74,21 @@ def maintenance(client) -> dict[str, list[str]]:
     return found
 
 
+def free_storage(client, identifier: str, start, end) -> float | None:
+    """The bytes of an instance's storage that were free at the last look between two times, or None where there was none (CloudWatch:
+    AWS/RDS, FreeStorageSpace, one value a minute)."""
+    points = client.get_metric_statistics(
+        Namespace="AWS/RDS",
+        MetricName="FreeStorageSpace",
+        Dimensions=[{"Name": "DBInstanceIdentifier", "Value": identifier}],
+        StartTime=start,
+        EndTime=end,
+        Period=60,
+        Statistics=["Minimum"],
+    )["Datapoints"]
+    return max(points, key=lambda point: point["Timestamp"])["Minimum"] if points else None
+
+
 def deployments(client) -> frozenset:
     """Identifiers of instances that take part in a blue/green deployment (AWS: DescribeBlueGreenDeployments)."""
     pages = client.get_paginator("describe_blue_green_deployments").paginate()

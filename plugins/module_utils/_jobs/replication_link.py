@@ -9,9 +9,10 @@
 from __future__ import annotations
 
 import uuid
+from datetime import datetime, timedelta
 
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter import rds_read
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.rds import Rds
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter import rds_read, surroundings
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.rds import GLANCING, Rds
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.common import (
     achieved,
     predicted,
@@ -27,6 +28,7 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.follow i
     Group,
     LinkRequest,
     LinkState,
+    check_storage,
     coordinates_of,
     held_group_name,
     plan_begin,
@@ -82,6 +84,7 @@ def run(context) -> dict:
             return plan_proven(topology, context.clock.utc())
         if params["state"] == "ended":
             return plan_end(topology)
+        _see_to_storage(context, topology)
         return plan_begin(link_state(rds, topology, request), request)
 
     if context.check_mode:
@@ -89,6 +92,23 @@ def run(context) -> dict:
     runner = runner_of(context, rds)
     last = runner.reconcile(plan)
     return achieved(runner, last, context, link=_facts(rds, read(), request))
+
+
+def _see_to_storage(context, topology: Topology) -> None:
+    """Stop before the binary logs that are kept fill the storage of a source that serves."""
+    least, source = context.params["min_free_storage"], topology.primary.source
+    if not least or source is None or topology.primary.fenced_by_name:
+        return
+    now = datetime.fromisoformat(context.clock.utc().replace("Z", "+00:00"))
+    unread = surroundings.Unread()
+    what = f"How much storage of {source['DBInstanceIdentifier']} is free"
+    client = context.client("cloudwatch", GLANCING)
+    free = unread.attempt(
+        what, lambda: surroundings.free_storage(client, source["DBInstanceIdentifier"], now - timedelta(hours=1), now + timedelta(hours=1)), None
+    )
+    for reason in unread.reasons:
+        context.warn(reason)
+    check_storage(source, free, least)
 
 
 def _facts(rds: Rds, topology: Topology, request: LinkRequest) -> dict:

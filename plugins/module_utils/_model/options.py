@@ -23,7 +23,7 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.names i
 
 DAY = 86400
 
-# Option -> least and greatest value, in seconds but for ports, days, hours and places in a binary log. A wait of more than a month is a mistake:
+# Option -> least and greatest value, in seconds but for ports, days, hours, percentages and places in a binary log. A wait of more than a month is a mistake:
 # RDS ends every operation before.
 BOUNDS = {
     "poll_interval": (0.01, 3600),
@@ -46,6 +46,7 @@ BOUNDS = {
     "binlog_retention_hours": (1, 168),
     "max_lag": (1, DAY),
     "drain_timeout": (1, DAY),
+    "min_free_storage": (0, 90),
 }
 
 IDENTIFIERS = (

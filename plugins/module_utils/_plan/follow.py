@@ -324,6 +324,23 @@ def plan_end(topology: Topology) -> Plan:
     return Plan(stages([step]))
 
 
+def check_storage(source: dict, free_bytes: float | None, least_percent: int) -> None:
+    """Raise if a source's storage comes to its end while it keeps binary logs for a target.
+
+    :param free_bytes: what CloudWatch saw last, or None if it saw nothing.
+    """
+    allocated = (source.get("AllocatedStorage") or 0) * 1024**3
+    if not allocated or free_bytes is None or 100 * free_bytes >= least_percent * allocated:
+        return
+    raise RefusedError(
+        f"{source['DBInstanceIdentifier']} has {100 * free_bytes / allocated:.0f} % of its storage free, less than {least_percent} %, and keeps its "
+        "binary logs while a target follows it.",
+        done="Nothing was changed by this call, and nothing was stopped.",
+        next_step="Give it more storage, wait until there is room, or lower rds_encryption_min_free_storage; or give up following (rollback.yml), "
+        "which puts the retention of binary logs back.",
+    )
+
+
 def follow_blockers(topology: Topology) -> list[tuple[str, str]]:
     """Why a source cannot be followed, as far as RDS shows it: ``[(code, text)]``."""
     primary = topology.primary

@@ -17,7 +17,7 @@ import socket
 
 CHANGING = re.compile(
     r"\s*(?:CREATE|ALTER|DROP|GRANT|REVOKE|RENAME|INSERT|UPDATE|DELETE|REPLACE|TRUNCATE|KILL|SET\s+(?:GLOBAL|PASSWORD|DEFAULT\s+ROLE)"
-    r"|CALL\s+(?!mysql\.rds_show)|SELECT\s+pg_(?:terminate|cancel)_backend)\b",
+    r"|CALL\s+(?!mysql\.rds_(?:show|replica_status))|SELECT\s+pg_(?:terminate|cancel)_backend)\b",
     re.IGNORECASE,
 )
 

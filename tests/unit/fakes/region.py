@@ -120,6 +120,7 @@ class Region:
         self.far_backups: dict[str, int] = {}
         self.groups: dict[str, dict] = {}
         self.links: dict[str, str] = {}
+        self.free_storage: dict[str, int] = {}
         self._ids = itertools.count(1)
         for described in instances:
             thing = Thing(_copied(described))
@@ -134,7 +135,7 @@ class Region:
     # -- for tests ---------------------------------------------------------------------------------------------------------------------
 
     def client(self, service: str, config=None, region=None):
-        return {"rds": RdsClient, "kms": KmsClient, "sts": StsClient}[service](self, region or HOME)
+        return {"rds": RdsClient, "kms": KmsClient, "sts": StsClient, "cloudwatch": CloudWatchClient}[service](self, region or HOME)
 
     def application(self, name: str) -> Application:
         self.applications.append(Application(name))
@@ -792,6 +793,17 @@ class StsClient:
 
     def get_caller_identity(self):
         return {"Arn": self.region.caller, "Account": self.region.caller.split(":")[4]}
+
+
+class CloudWatchClient:
+    """FreeStorageSpace, as ``Region.free_storage`` says."""
+
+    def __init__(self, region: Region, where: str = ""):
+        self.region = region
+
+    def get_metric_statistics(self, Namespace, MetricName, Dimensions, StartTime, EndTime, Period, Statistics):
+        free = self.region.free_storage.get(Dimensions[0]["Value"])
+        return {"Datapoints": [] if free is None else [{"Timestamp": self.region.clock.date(), "Minimum": float(free)}]}
 
 
 class FakeContext:

@@ -29,7 +29,8 @@ class Following(Way):
         return super().info(preflight, strategy="mysql_replication", **more)
 
     def link(self, state: str, **more) -> dict:
-        return self.job(replication_link.run, name=self.name, state=state, binlog_retention_hours="24", **more, **PREFIXES, **WAITING)["link"]
+        options = dict(name=self.name, state=state, binlog_retention_hours="24", min_free_storage=10)
+        return self.job(replication_link.run, **options, **more, **PREFIXES, **WAITING)["link"]
 
     def everything(self) -> dict:
         seen = self.preflight()
@@ -196,6 +197,17 @@ def test_another_strategy_keeps_its_hands_off():
     Way(fenced, "x").fence()
     with pytest.raises((AssertionError, EncryptionError), match="fenced by another strategy"):
         Following(fenced, "x").preflight()
+
+
+def test_a_source_whose_storage_comes_to_its_end_is_left_alone():
+    made = region()
+    made.free_storage["x"] = made.truth("x")["AllocatedStorage"] * 1024**3 // 20
+    with pytest.raises(RefusedError, match="5 % of its storage free, less than 10 %"):
+        Following(made, "x").everything()
+    assert made.calls == []
+    made.free_storage["x"] *= 3
+    Following(made, "x").everything()
+    ends_well(made)
 
 
 @pytest.mark.parametrize("gtid, kept", [
