@@ -92,7 +92,7 @@ _REQUIREMENTS = "requirements:\n  - PyMySQL\n"
 def _option(name: str, description: str, required: bool = False, many: bool = False) -> str:
     text = f"  {name}:\n    description:\n      - {description}\n    type: dict\n"
     if many:
-        text = text.replace("type: dict", "type: list\n    elements: dict\n    default: []")
+        text = text.replace("type: dict", "type: list\n    elements: dict" + ("" if required else "\n    default: []"))
     if required:
         text += "    required: true\n"
     return text + _SUBOPTIONS.replace("@.", f"{name}.").lstrip("\n")
@@ -102,6 +102,7 @@ class ModuleDocFragment:
     """Fragments by the names of the connection options."""
 
     CONNECTION: str = _REQUIREMENTS + "options:\n" + _option("connection", "The server, and how to log in to it.", required=True)
+    SERVERS: str = _REQUIREMENTS + "options:\n" + _option("servers", "The servers, and how to log in to them.", required=True, many=True)
     SOURCE_TARGET: str = (
         _REQUIREMENTS
         + "options:\n"

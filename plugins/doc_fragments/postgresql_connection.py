@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 
-"""Option text for the connection dict of postgresql_connections."""
+"""Option text for the connection dicts of the postgresql_* modules."""
 
 from __future__ import annotations
 
@@ -94,3 +94,17 @@ options:
         type: int
         default: 30
 """
+
+    SERVERS = DOCUMENTATION.replace("connection.", "servers.").replace(
+        """  connection:
+    description:
+      - The server, and how to log in to it.
+    type: dict
+""",
+        """  servers:
+    description:
+      - The servers, and how to log in to them.
+    type: list
+    elements: dict
+""",
+    )

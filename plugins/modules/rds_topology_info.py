@@ -105,6 +105,10 @@ options:
         description:
           - Seconds for that.
         type: int
+      warm_up_budget:
+        description:
+          - Seconds for which the encrypted instances are read through before the cutover. Part of the estimate.
+        type: int
       cutover_timeout:
         description:
           - Seconds in which the primary must have its name.
@@ -290,6 +294,7 @@ LATER_SPEC = dict(
     configuration=dict(type="dict"),
     data_check=dict(type="bool"),
     data_check_budget=dict(type="int"),
+    warm_up_budget=dict(type="int"),
     cutover_timeout=dict(type="int"),
     cutover_pause=dict(type="bool"),
     poll_interval=dict(type="float"),

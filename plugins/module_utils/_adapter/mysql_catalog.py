@@ -44,7 +44,7 @@ _QUERIES = {
 
 def read_catalog(server: Server) -> dict[str, list[dict]]:
     """The rows of every query above, and the accounts' names (None if they may not be read)."""
-    _see_fresh_statistics(server)
+    see_fresh_statistics(server)
     catalog: dict = {part: server.rows(query) for part, query in _QUERIES.items()}
     table = "mysql.global_priv" if server.facts.can("account_json") else "mysql.user"
     try:
@@ -56,7 +56,8 @@ def read_catalog(server: Server) -> dict[str, list[dict]]:
     return catalog
 
 
-def _see_fresh_statistics(server: Server) -> None:
+def see_fresh_statistics(server: Server) -> None:
+    """The session's catalogue tells sizes and times of now."""
     try:
         server.execute("SET SESSION information_schema_stats_expiry = 0")  # MySQL 8 caches AUTO_INCREMENT, sizes and times for a day
     except StatementError as e:
@@ -71,7 +72,7 @@ def last_writes(server: Server) -> dict[str, tuple]:
     tried on MySQL 9.7 and MariaDB 10.11, partitioned tables too). A write in the same second would leave it as it is: a table that was written
     to in this or the last second gets an answer that no later one equals.
     """
-    _see_fresh_statistics(server)
+    see_fresh_statistics(server)
     rows = server.rows(
         "SELECT table_schema AS s, table_name AS n, create_time AS c, update_time AS u,"
         " IF(update_time >= NOW() - INTERVAL 1 SECOND, NOW(6), NULL) AS fresh FROM information_schema.tables WHERE table_type = 'BASE TABLE'"
@@ -178,15 +179,17 @@ def digest_sample(server: Server, table: tuple[str, str], key: tuple[str, ...], 
         return None
 
 
+def within(server: Server, query: str, seconds: float) -> str:
+    """The statement ``SELECT query``, which the server itself ends after so many seconds."""
+    if server.facts.family == MARIADB:
+        return f"SET STATEMENT max_statement_time = {max(0.001, seconds):.3f} FOR SELECT {query}"
+    return f"SELECT /*+ MAX_EXECUTION_TIME({max(1, int(seconds * 1000))}) */ {query}"
+
+
 def count_within(server: Server, table: tuple[str, str], seconds: float) -> int | None:
     """The number of rows of a table, or None if counting takes longer."""
-    counting = f"COUNT(*) AS n FROM {name(table[0])}.{name(table[1])}"
-    if server.facts.family == MARIADB:
-        statement = f"SET STATEMENT max_statement_time = {max(1, int(seconds))} FOR SELECT {counting}"
-    else:
-        statement = f"SELECT /*+ MAX_EXECUTION_TIME({max(1, int(seconds)) * 1000}) */ {counting}"
     try:
-        return int(server.rows(statement)[0]["n"])
+        return int(server.rows(within(server, f"COUNT(*) AS n FROM {name(table[0])}.{name(table[1])}", seconds))[0]["n"])
     except StatementError as e:
         if server.lost(e):
             raise

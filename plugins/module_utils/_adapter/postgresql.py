@@ -239,7 +239,7 @@ def login_report(server: Server) -> dict:
     """
     if server.facts["in_recovery"]:
         return dict(in_recovery=True, databases=[], blind=())
-    databases, blind = _in_each_database(server, _database_report)
+    databases, blind = in_each_database(server, _database_report)
     return dict(in_recovery=False, databases=[dict(report, name=name) for name, report in databases.items()], blind=tuple(blind))
 
 
@@ -252,7 +252,7 @@ def subscriptions(server: Server) -> list[dict]:
 
 def last_writes(server: Server) -> dict[str, int]:
     """How many rows of each table of each database were written since counting began; what a session wrote counts when it ends at the latest."""
-    found, unused = _in_each_database(
+    found, unused = in_each_database(
         server,
         lambda database: database.rows(
             "SELECT format('%%I.%%I', schemaname, relname) AS name, n_tup_ins + n_tup_upd + n_tup_del AS rows FROM pg_catalog.pg_stat_user_tables", {}
@@ -261,7 +261,7 @@ def last_writes(server: Server) -> dict[str, int]:
     return {f"{name}.{row['name']}": row["rows"] for name, rows in found.items() for row in rows}
 
 
-def _in_each_database(server: Server, ask) -> tuple[dict, list[str]]:
+def in_each_database(server: Server, ask) -> tuple[dict, list[str]]:
     """The answers of ``ask(server)`` by database, of all that the login may connect to; and what could not be asked."""
     names = [
         row["datname"]

@@ -19,10 +19,14 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.connecti
 DEFAULT_PORT = 5432
 
 
+CONNECTION_OPTIONS = dict(
+    COMMON_OPTIONS, ca_cert=dict(COMMON_OPTIONS["ca_cert"], aliases=["ssl_rootcert"]), login_db=dict(type="str", default="postgres")
+)
+
+
 def connection_option() -> dict:
     """The argument spec of the connection dict."""
-    authority = dict(COMMON_OPTIONS["ca_cert"], aliases=["ssl_rootcert"])
-    return dict(type="dict", required=True, options=dict(COMMON_OPTIONS, ca_cert=authority, login_db=dict(type="str", default="postgres")))
+    return dict(type="dict", required=True, options=dict(CONNECTION_OPTIONS))
 
 
 def open_server(context, options: dict, label: str) -> adapter.Server:

@@ -57,7 +57,8 @@ def run(context) -> dict:
         raise RefusedError(f"strategy {params['strategy']} is not known; known: {', '.join(sorted(STRATEGIES))}.")
     rds = Rds(context.client)
     topology, listing = read_topology(context, rds, params["name"], prefixes)
-    policy = Policy(params["strategy"], params["accept_pending_maintenance"], params["database_access"])
+    budget = (params.get("later") or {}).get("warm_up_budget") or 0
+    policy = Policy(params["strategy"], params["accept_pending_maintenance"], params["database_access"], budget)
     duplicate = means_the_same(params["name"], topology, params["fleet"] or [], listing, prefixes)
     if duplicate:
         return _result(topology, "none", f"{params['name']} means {topology.name}, which {duplicate} stands for in this run.", policy)
@@ -248,8 +249,9 @@ def _strategy(topology: Topology, policy: Policy) -> Strategy:
 def _result(topology: Topology, action: str, reason: str, policy: Policy, **more) -> dict:
     primary = topology.primary
     engine = (primary.source or primary.target)["Engine"] if primary else None
-    client = engine_row(engine).client if engine else None
-    parts = estimate(topology, more.get("past"), policy.strategy) if action == "encrypt" else []
+    client = engine_row(engine).client if engine and policy.database_access else None
+    warm_up = policy.warm_up_budget if client else 0
+    parts = estimate(topology, more.get("past"), policy.strategy, warm_up) if action == "encrypt" else []
     return dict(
         changed=False,
         topology=dict(
@@ -263,7 +265,7 @@ def _result(topology: Topology, action: str, reason: str, policy: Policy, **more
             binlog_retention_hours=topology.source_tags.get(TAG_BINLOG_RETENTION),
             drained=topology.drained,
             engine=engine,
-            database_client=client if policy.database_access else None,
+            database_client=client,
             fence_id=topology.fence_id,
             fenced=topology.fenced,
             finished=topology.finished,

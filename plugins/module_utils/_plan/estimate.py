@@ -71,8 +71,10 @@ def durations(events: list[dict], words: tuple[str, str]) -> list[tuple[str, flo
     return found
 
 
-def estimate(topology: Topology, past: Past | None = None, strategy: str = "cold") -> list[Part]:
+def estimate(topology: Topology, past: Past | None = None, strategy: str = "cold", warm_up_budget: int = 0) -> list[Part]:
     """What is left, in order. RDS promises no duration.
+
+    :param warm_up_budget: seconds that the operator gives to a warm-up.
 
     Assumed where nothing is known: one small PostgreSQL took 1 + 15 + 20 minutes for snapshot, encrypted copy and restore, a 600 GB restore 15
     minutes, a small replica 22-27 minutes, a rename 1-2 minutes.
@@ -96,6 +98,8 @@ def estimate(topology: Topology, past: Past | None = None, strategy: str = "cold
     levels = max((m.level for m in topology.members if m.target is None), default=0)
     if levels:
         parts.append(Part("replicas", "build", 25 * levels, f"assumed: 25 min for each of {levels} level{'s' * (levels > 1)}", waiting))
+    if warm_up_budget and waiting:
+        parts.append(Part("warm-up", "build", _minutes(warm_up_budget), "at most rds_encryption_warm_up_budget", waiting))
     parts.append(Part("cutover", "cutover", 4, "assumed: a rename, its confirmation"))
     return parts
 

@@ -116,11 +116,13 @@ class Policy:
     """What the operator decided.
 
     :param accept_pending_maintenance: go on although maintenance or a pending restart waits on a source.
+    :param warm_up_budget: seconds.
     """
 
     strategy: str = "cold"
     accept_pending_maintenance: bool = False
     database_access: bool = True
+    warm_up_budget: int = 0
 
 
 @dataclass(frozen=True)

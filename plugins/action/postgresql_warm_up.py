@@ -1,0 +1,17 @@
+# Copyright (c) the dbre.rds_encryption contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+
+"""Run postgresql_warm_up inside the controller."""
+
+from __future__ import annotations
+
+from ansible_collections.dbre.rds_encryption.plugins.modules import postgresql_warm_up as module
+from ansible_collections.dbre.rds_encryption.plugins.plugin_utils._controller import ControllerAction
+
+
+class ActionModule(ControllerAction):
+    """The module of the same name, without a process of its own."""
+
+    MODULE = module

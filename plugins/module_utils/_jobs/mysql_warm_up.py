@@ -1,0 +1,30 @@
+# Copyright (c) the dbre.rds_encryption contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: names and behaviour may change in any release.
+
+"""Warm up MySQL and MariaDB servers."""
+
+from __future__ import annotations
+
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter import mysql_warm_up
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.mysql_server import CONNECTION_OPTIONS, open_server
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.warm_up import Means, warm_up_servers, warm_up_spec
+
+_MEANS = Means(
+    open_server,
+    mysql_warm_up.another,
+    mysql_warm_up.begin,
+    mysql_warm_up.tables,
+    mysql_warm_up.bounds,
+    mysql_warm_up.read,
+    mysql_warm_up.touch,
+)
+
+ARGUMENT_SPEC = warm_up_spec(CONNECTION_OPTIONS)
+
+
+def run(context) -> dict:
+    """The servers read through, as far as the time budget goes."""
+    return warm_up_servers(context, _MEANS)
