@@ -63,8 +63,9 @@ the encrypted instance is another one that begins with the restore. A position o
 A restored instance is available long before its data are on its volume: each block comes from the snapshot when it is first touched (lazy loading),
 and the caches are empty. First touches take tens of milliseconds in place of one; the plan of a query does not change, its time does.
 
-- Before the cutover: `rds_encryption_warm_up_budget: 600` reads the tables, the largest first, on the target and its replicas, within so many seconds, and shows
-  the latency of single reads before and after. **Those seconds are part of the outage**: the plan shows them. What the budget does not reach stays cold.
+- Before the cutover: `rds_encryption_warm_up_budget: 600` reads the tables, the largest first, on the target and its replicas, within so many seconds, and
+  shows the latency of single reads before and after. **Those seconds are part of the outage**: the plan shows them. What the budget does not reach stays
+  cold.
 - Without it, or for the rest: scan the hot tables by hand once applications work, on the replicas first.
 - How far RDS is: `aws rds describe-db-instances --query 'DBInstances[].[DBInstanceIdentifier,StorageOperationStatus,StorageOperationPercentProgress]'` (newer
   APIs; `Initializing` is lazy loading). Statistics that the optimiser keeps come along; those of Performance Insights begin anew.

@@ -28,7 +28,7 @@ class Story:
         self.fleet_before = lab.instances()
         self.before = self._world(self.fleet_before)
         self.primaries = [name for name, instance in self.fleet_before.items() if not instance.get("ReadReplicaSourceDBInstanceIdentifier")]
-        hosts = {name: {"rds_encryption_login_user": self.fleet_before[name]["MasterUsername"]} for name in self.primaries}
+        hosts = {name: {"rds_encryption_login_user": self.fleet_before[name]["MasterUsername"], "rds_encryption_warm_up_budget": 60} for name in self.primaries}
         operator = lab.operator(folder)
         self.calls = {}
         self.runs = {}
@@ -125,6 +125,17 @@ def test_check_mode_predicts_which_accounts_are_carried(story):
                       if record["result"]["changed"])
 
     assert carried("predicted") == carried("real")
+
+
+def test_what_check_mode_would_warm_up_is_read_on_each_encrypted_instance(story):
+    def servers(run):
+        return [server for record in story.runs[run].results("Warm up (MySQL, MariaDB)", kind="ok") for server in record["result"]["servers"]]
+
+    would, did = servers("predicted"), servers("real")
+    assert {server["server"] for server in would} == set(story.fleet_before)
+    assert {row["verdict"] for server in would for row in server["tables"]} == {"would be read"}
+    assert {server["server"] for server in did} == {f"new-{name}" for name in story.fleet_before}
+    assert all(server["complete"] and server["tables"] and server["after_ms"] for server in did)
 
 
 def test_a_second_run_changes_nothing(story):

@@ -47,7 +47,7 @@ class Story:
         self.before = lab.instances()
         self.content_before = {name: self.content(self.before[name]) for name in NAMES}
         operator = lab.operator(folder)
-        hosts = {"ledger": {"rds_encryption_login_user": self.before["ledger"]["MasterUsername"]}}
+        hosts = {"ledger": {"rds_encryption_login_user": self.before["ledger"]["MasterUsername"], "rds_encryption_warm_up_budget": 60}}
         name = self.before["ledger"]["Endpoint"]["Address"]
         writer = Writer(name, user="application", password=lab.application_password, workers=2, engine="postgres").start()
         address = psycopg.connect(**self._place(self.before["ledger"])).info.hostaddr
@@ -117,6 +117,11 @@ def test_each_name_is_an_encrypted_instance_with_the_same_content(story):
         assert old["DbiResourceId"] == story.before[name]["DbiResourceId"] != now["DbiResourceId"]
         assert story.content(now) == story.content_before[name]
     assert story.rows(story.after["ledger"], "SELECT current_user", user="o'brien", password="lab-OBrien-1") == [("o'brien",)]
+
+
+def test_each_encrypted_instance_was_warmed_up(story):
+    servers = [server for record in story.encrypted.results("Warm up (PostgreSQL)", kind="ok") for server in record["result"]["servers"]]
+    assert {server["server"]: server["complete"] for server in servers} == {f"new-{name}": True for name in NAMES}
 
 
 def test_the_replica_follows_the_encrypted_primary(story):

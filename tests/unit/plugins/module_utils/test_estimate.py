@@ -79,3 +79,9 @@ def test_at_each_gate_all_wait_for_the_slowest():
     running = [{**part, "outage": part["phase"] != "build"} for part in large]
     assert together([running]) == {"minutes": both["minutes"], "outage_minutes": 8}
     assert together([]) == {"minutes": 0, "outage_minutes": 0}
+
+
+def test_a_warm_up_is_part_of_the_outage_that_the_plan_announces():
+    (part,) = [part for part in estimate(topology(source()), warm_up_budget=601) if part.name == "warm-up"]
+    assert part.minutes == 11 and part.outage and part.phase == "build"
+    assert "warm-up" not in {part.name for part in estimate(topology(source()))}
