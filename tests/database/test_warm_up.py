@@ -117,6 +117,7 @@ def postgresql(tmp_path_factory):
         with connect("depot") as master:
             master.execute('CREATE TABLE "odd "" name" AS SELECT generate_series(1, 20000) AS id, repeat(\'x\', 100) AS note')
             master.execute('CREATE INDEX by_id ON "odd "" name" (id)')
+            master.execute("CREATE UNLOGGED TABLE lost (id int)")
         connect.login = dict(login_host=address, login_user="boss", login_password=PASSWORD, connect_timeout=5)
         connect.engines = engines
         yield connect

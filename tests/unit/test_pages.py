@@ -90,7 +90,7 @@ def test_variables_that_are_named_exist():
 
 
 def test_modules_and_playbooks_that_are_named_exist():
-    parts = {path.stem for folder in ("plugins/modules", "playbooks") for path in (TOP / folder).glob("*") if path.stem != "__init__"}
+    parts = {path.stem for folder in ("plugins/modules", "plugins/callback", "playbooks") for path in (TOP / folder).glob("*") if path.stem != "__init__"}
     parts |= {path.name for path in (TOP / "roles").iterdir()} | {"aws", "git", "git_sha"} | set(STRATEGIES)
     for path in [*PAGES, *(TOP / "examples").rglob("*.yml")]:
         named = set(re.findall(r"\bdbre\.rds_encryption\.(\w+)", path.read_text(encoding="utf-8")))

@@ -60,8 +60,9 @@ def begin(session: Session) -> None:
 def tables(session: Session) -> list[dict]:
     """Tables and materialised views of all databases: ``schema`` (behind its database), ``table``, ``bytes``, ``indexes`` (oid to bytes), ``place``.
 
-    :return: ``indexes`` has the table of values that are stored outside of the rows, too. Both only where ``pg_prewarm`` can read them. ``place`` is
-        database, oid, quoted name, ``pg_prewarm``'s quoted name or None, and the number of pages in which a range can be read.
+    :return: Without unlogged tables, which a copy has lost and a replica does not show. ``indexes`` has the table of values that are stored outside of
+        the rows, too; both only where ``pg_prewarm`` can read them. ``place`` is database, oid, quoted name, ``pg_prewarm``'s quoted name or None, and
+        the number of pages in which a range can be read.
     """
     answers, _blind = in_each_database(session.server, _tables_of)
     return [
@@ -87,7 +88,7 @@ def _tables_of(database: Server) -> list[dict]:
             indexes.setdefault(row["of"], {})[str(row["oid"])] = row["bytes"]
     rows = database.rows(
         "SELECT c.oid, nspname, relname, format('%%I.%%I', nspname, relname) AS name, pg_relation_size(c.oid) AS bytes FROM pg_catalog.pg_class AS c"
-        " JOIN pg_catalog.pg_namespace AS n ON n.oid = relnamespace WHERE relkind IN ('r', 'm') AND relpersistence <> 't'"
+        " JOIN pg_catalog.pg_namespace AS n ON n.oid = relnamespace WHERE relkind IN ('r', 'm') AND relpersistence = 'p'"
         " AND nspname NOT IN ('pg_catalog', 'information_schema') AND has_table_privilege(c.oid, 'SELECT') AND has_schema_privilege(n.oid, 'USAGE')",
         {},
     )
