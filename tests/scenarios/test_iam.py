@@ -78,3 +78,55 @@ def test_the_policy_of_the_key_is_read_before_the_outage(double, operator, actio
     else:
         assert run.rc != 0 and "BLOCKED (kms_key)" in run.said("one") and "kms:CreateGrant" in run.failure("one")
         assert f"rds.{REGION}.amazonaws.com" in run.failure("one"), "the statement to add is not shown"
+
+
+FOLLOW = """
+- hosts: all
+  gather_facts: false
+  connection: local
+  vars:
+    ansible_connection: local
+    ansible_python_interpreter: "{{ ansible_playbook_python }}"
+  module_defaults:
+    group/dbre.rds_encryption.aws: {region: us-east-1}
+    dbre.rds_encryption.rds_replication_link: &usual {name: one, poll_interval: 0.2}
+    dbre.rds_encryption.rds_fence: *usual
+    dbre.rds_encryption.rds_cutover: {name: one, kms_key_id: alias/prod-rds, poll_interval: 0.2}
+    dbre.rds_encryption.rds_encrypted_restore: {target_db_instance_identifier: new-one, kms_key_id: alias/prod-rds, poll_interval: 0.2}
+  tasks:
+    - dbre.rds_encryption.rds_replication_link: {state: begun}
+      register: begun
+    - dbre.rds_encryption.rds_encrypted_restore:
+        source_db_instance_identifier: one
+        fence_id: "{{ begun.link.id }}"
+        snapshot_db_instance_identifier: "{{ begun.link.seed_db_instance_identifier }}"
+        held_db_parameter_group_name: "{{ begun.link.held_db_parameter_group_name }}"
+        coordinates: {file: mysql-bin-changelog.000007, position: 4711}
+    - dbre.rds_encryption.rds_fence: {}
+    - dbre.rds_encryption.rds_cutover: {}
+      register: refused
+      failed_when: refused is not failed or 'belongs to fence l' not in refused.msg
+    - dbre.rds_encryption.rds_replication_link: {state: proven}
+    - dbre.rds_encryption.rds_encrypted_restore: {source_db_instance_identifier: old-one}
+    - dbre.rds_encryption.rds_cutover: {}
+"""
+
+
+def test_what_a_target_that_follows_takes_goes_with_the_original(double, tmp_path):
+    """Without SQL, which proves in truth what is only said here: what RDS holds of it, made, used and retired by the identities for that."""
+    double.seed("one", DBParameterGroups=[{"DBParameterGroupName": "default.mariadb10.11", "ParameterApplyStatus": "in-sync"}])
+    (tmp_path / "encrypt.yml").write_text(FOLLOW)
+    double.operator(tmp_path).run(["one"], str(tmp_path / "encrypt.yml")).good()
+    there = double.instances()
+    assert set(there) == {"one", "old-one", "new-one-seed"} and there["one"]["KmsKeyId"] == double.key()
+    assert there["one"]["DBParameterGroups"][0]["DBParameterGroupName"] == "default.mariadb10.11"
+    assert "rds:CreateDBParameterGroup" in called(double, "encrypt")
+    groups = double.client("rds").describe_db_parameter_groups()["DBParameterGroups"]
+    held = [group["DBParameterGroupName"] for group in groups if group["DBParameterGroupName"].startswith("new-one-")]
+    values = double.client("rds").describe_db_parameters(DBParameterGroupName=held[0], Source="user")["Parameters"]
+    assert {each["ParameterName"]: each["ParameterValue"] for each in values} == {"read_only": "1", "event_scheduler": "OFF"}
+
+    retired = double.operator(tmp_path / "retire").run(["one"], "retire.yml", retire_action="delete", retire_after_days=0, retire_confirm=["one"])
+    assert set(double.instances()) == {"one"}, retired.good().output[-2000:]
+    left = {group["DBParameterGroupName"] for group in double.client("rds").describe_db_parameter_groups()["DBParameterGroups"]}
+    assert not left & set(held) and "rds:DeleteDBParameterGroup" in called(double, "retire")
