@@ -75,7 +75,7 @@ class Busy:
 class Story:
     """A fleet that was encrypted while it was written to, and what was true before and after."""
 
-    def __init__(self, lab, folder):
+    def __init__(self, lab, folder, lifts: bool):
         self.lab = lab
         self.before = lab.instances()
         self.primary = next(name for name, instance in self.before.items() if not instance.get("ReadReplicaSourceDBInstanceIdentifier"))
@@ -93,17 +93,34 @@ class Story:
         self.changed_by_check = lab.mutating(began, accepted=False)
         self.busy = Busy(instance["Endpoint"]["Address"], instance["Endpoint"]["Port"], lab.application_password)
         try:
-            # A target that cannot keep up is not fenced; one that is late behind the fence gives the name back.
+            self.lifted = self._lift() if lifts else None
             self.run = self.operator.run(self.hosts, limit=600, strategy="mysql_replication").good()
-            written = self.busy.rows
-            deadline = time.monotonic() + 60
-            while self.busy.rows < written + 200:
-                assert time.monotonic() < deadline, "the application never came back"
-                time.sleep(0.05)
+            self._goes_on()
         finally:
             self.busy.stop()
         self.again = self.operator.run(self.hosts, limit=600, strategy="mysql_replication").good()
         self.after = lab.instances()
+
+    def _lift(self):
+        """Build before the night; then let replication fail behind the fence, where the login is needed under another address."""
+        self.operator.run(self.hosts, "encrypt.yml", "--tags", "seed", limit=600, strategy="mysql_replication").good()
+        source = Database(self.lab.instances()[self.primary], self.lab.password)
+        login = next(account for account in source.accounts() if account.startswith("rdsenc_")).partition("@")[0]
+        with source.cursor() as cursor:
+            cursor.execute(f"ALTER USER {login}@'%' ACCOUNT LOCK")
+        run = self.operator.run(self.hosts, limit=600, strategy="mysql_replication")
+        self.while_lifted = self.lab.instances()
+        self.busy_again = self._goes_on()
+        with Database(self.while_lifted[self.primary], self.lab.password).cursor() as cursor:
+            cursor.execute(f"ALTER USER {login}@'%' ACCOUNT UNLOCK")
+        return run
+
+    def _goes_on(self) -> bool:
+        written, deadline = self.busy.rows, time.monotonic() + 60
+        while self.busy.rows < written + 200:
+            assert time.monotonic() < deadline, "the application never came back"
+            time.sleep(0.05)
+        return True
 
     def database(self, name: str) -> Database:
         return Database(self.after[name], self.lab.password)
@@ -113,13 +130,24 @@ class Story:
 def story(request, start_lab, tmp_path_factory):
     """MariaDB with one replica, and MySQL with one."""
     lab = start_lab(request.param)
-    yield Story(lab, tmp_path_factory.mktemp(request.param))
+    yield Story(lab, tmp_path_factory.mktemp(request.param), lifts=request.param == "small")
     lab.stop()
 
 
 def test_check_mode_changes_nothing_and_a_second_run_has_nothing_to_do(story):
     assert story.changed_by_check == []
     assert story.again.changed == {story.primary: 0}
+
+
+def test_a_drain_that_fails_gives_the_name_back_and_the_next_run_goes_on(story):
+    if story.lifted is None:
+        pytest.skip("the link of this fleet was not disturbed: once is enough, and takes half a minute")
+    assert story.lifted.rc != 0 and "the fence was lifted" in story.lifted.failure(story.primary), story.lifted.output[-3000:]
+    there = story.while_lifted
+    assert set(there) == {*story.before, f"new-{story.primary}", f"new-{story.primary}-seed",
+                          *(f"new-{name}" for name, i in story.before.items() if i.get("ReadReplicaSourceDBInstanceIdentifier"))}
+    assert {name: there[name]["DbiResourceId"] for name in story.before} == {name: i["DbiResourceId"] for name, i in story.before.items()}
+    assert story.busy_again and story.after[story.primary]["DbiResourceId"] == there[f"new-{story.primary}"]["DbiResourceId"]
 
 
 def test_every_acknowledged_row_is_there_once(story):
