@@ -78,7 +78,7 @@ class RecordingEngines(NullEngines):
 
     def restore(self, key, resource_id, *, port, parameters, replication):
         self._enter("restore", resource_id, port, parameters)
-        self.servers[resource_id] = {"rows": list(self.snapshots[key])}
+        self.servers[resource_id] = {"rows": list(self.snapshots[key]), "settings of replication": replication}
 
     def create_replica(self, source_resource_id, resource_id, *, port, parameters):
         self._enter("create_replica", source_resource_id, resource_id)
@@ -162,6 +162,17 @@ def test_data_follow_the_identity_through_the_whole_way(lab, engines):
     lab.modify("new-prod-one", NewDBInstanceIdentifier="prod-one")
     assert engines.names[address("prod-one")] == target
     assert address("new-prod-one") not in engines.names
+
+
+def test_what_a_copy_of_a_replica_does_with_its_settings_is_a_setting(lab, engines):
+    lab.seed()
+    lab.snapshot()
+    kept = engines.servers[lab.restore()["DbiResourceId"]]
+    lab.admin("POST", "/_lab/settings", {"restored_copies_replicate": "running"})
+    running = engines.servers[lab.restore("another")["DbiResourceId"]]
+    assert [server["settings of replication"] for server in (kept, running)] == ["configured", "running"]
+    with pytest.raises(ValueError, match="none, configured, running"):
+        lab.plane.settings.update({"restored_copies_replicate": "runing"})
 
 
 def test_rename_takes_the_old_name_from_the_net_before_the_new_one_comes(lab, engines):

@@ -8,6 +8,9 @@ from __future__ import annotations
 import dataclasses
 
 
+_CHOICES = {"restored_copies_replicate": ("none", "configured", "running")}
+
+
 @dataclasses.dataclass
 class Settings:
     account: str = "123456789012"
@@ -96,4 +99,6 @@ class Settings:
         for name, value in values.items():
             if name not in known:
                 raise ValueError(f"unknown setting {name}")
+            if value not in _CHOICES.get(name, (value,)):
+                raise ValueError(f"{name} is one of {', '.join(_CHOICES[name])}")
             setattr(self, name, type(getattr(self, name))(value))
