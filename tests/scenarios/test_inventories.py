@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from scenario_lab import REGION
-from scenario_play import TOP
+from scenario_play import LIMIT, TOP
 from scenario_truth import differences
 
 SHIPPED = TOP / "awx" / "project" / "inventory" / "aws_rds.yml"
@@ -28,7 +28,7 @@ def test_the_shipped_inventory_of_aws_goes_on_in_the_middle_of_a_swap(double, op
     arguments = ("encrypt.yml", "-i", str(inventory), "-l", "env_prod:&engine_mariadb")
 
     running = operator.start({}, *arguments)
-    double.await_call(lambda call: call["operation"] == "RestoreDBInstanceFromDBSnapshot", running)
+    double.await_call(lambda call: call["operation"] == "RestoreDBInstanceFromDBSnapshot", running, limit=LIMIT)
     running.kill()
     double.await_status("new-one", "available")
 
