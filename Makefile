@@ -71,7 +71,7 @@ lab-tests: setup ## the lab itself and the modules, against real database server
 .PHONY: scenarios
 scenarios: setup ## the playbooks against the lab; and whether the pages allow just the AWS calls that were made
 	rm -rf .cache/iam-actions
-	$(RUN) python -m pytest -q --timeout=900 --numprocesses 4 --dist loadfile tests/scenarios
+	$(RUN) python -m pytest -q --timeout=900 --numprocesses 4 --dist loadgroup --no-loadscope-reorder tests/scenarios
 	$(RUN) python tools/iam_actions.py .cache/iam-actions
 
 .PHONY: molecule
@@ -84,7 +84,7 @@ artifact: $(READY) ## build the collection, install it elsewhere, run it by FQCN
 
 .PHONY: test
 test: setup ## everything above; goes on after a failure and ends with a summary
-	@$(RUN) python tools/stages.py lint sanity unit lab-tests scenarios molecule artifact
+	@$(RUN) python tools/stages.py lint+artifact sanity+molecule unit lab-tests scenarios
 
 .PHONY: rehearse
 rehearse: setup ## encrypt a fleet of real servers in the lab, twice, under the eyes of a writing application

@@ -1,15 +1,18 @@
-"""Run stages of the Makefile one after the other and say what came of each: ``python tools/stages.py lint unit ...``.
+"""Run stages of the Makefile and say what came of each: ``python tools/stages.py lint+sanity unit ...``.
 
-A failing stage does not stop the next ones, so that one run tells everything. The last line counts tests as pytest does: those of the
-pytest stages, and each other stage as one.
+Stages joined by a plus sign run side by side: those that keep one core busy, and share no files. What they say is shown in their order, that of
+the first as it comes. A failing stage does not stop the next ones, so that one run tells everything. The last line counts tests as pytest
+does: those of the pytest stages, and each other stage as one.
 """
 
 from __future__ import annotations
 
 import os
+import queue
 import re
 import subprocess
 import sys
+import threading
 import time
 
 WIDTH = 100
@@ -21,48 +24,68 @@ def heading(text: str) -> str:
     return f" {text} ".center(WIDTH, "=")
 
 
-def run(stage: str) -> tuple[int, dict[str, int], float]:
-    """The exit code, the counted tests and the seconds of one stage, whose output is shown as it comes."""
-    started = time.monotonic()
-    closing = None
-    # Started by an outer make, an inner one would try to share its jobs and print its folders.
-    environment = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
-    process = subprocess.Popen(
-        ["make", "--no-print-directory", stage],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        env=environment,
-    )
-    for line in process.stdout:
-        print(line, end="", flush=True)
-        if CLOSING.match(line):
-            closing = line
-    code = process.wait()
+class Stage:
+    """One stage, begun at once."""
+
+    def __init__(self, name: str):
+        self.name = name
+        self.began = time.monotonic()
+        self.seconds = 0.0
+        # Started by an outer make, an inner one would try to share its jobs and print its folders.
+        environment = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
+        self._process = subprocess.Popen(
+            ["make", "--no-print-directory", name],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            env=environment,
+        )
+        self._lines: queue.Queue = queue.Queue()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        for line in self._process.stdout:
+            self._lines.put(line)
+        self._process.wait()
+        self.seconds = time.monotonic() - self.began
+        self._lines.put(None)
+
+    def show(self) -> tuple[int, dict[str, int]]:
+        """Show what it says until it ends; the exit code and the counted tests."""
+        closing = None
+        while (line := self._lines.get()) is not None:
+            print(line, end="", flush=True)
+            if CLOSING.match(line):
+                closing = line
+        return self._process.returncode, counted(self._process.returncode, closing)
+
+
+def counted(code: int, closing: str | None) -> dict[str, int]:
+    """Tests by what came of them, from the closing line of pytest; a stage without one is a test itself."""
     counts: dict[str, int] = {}
-    if closing:
-        for number, word in COUNT.findall(closing):
-            word = "failed" if word.startswith("error") else word
-            counts[word] = counts.get(word, 0) + int(number)
-        if code and not counts.get("failed"):
-            counts["failed"] = 1
-    else:
-        counts["failed" if code else "passed"] = 1
-    return code, counts, time.monotonic() - started
+    if closing is None:
+        return {"failed" if code else "passed": 1}
+    for number, word in COUNT.findall(closing):
+        word = "failed" if word.startswith("error") else word
+        counts[word] = counts.get(word, 0) + int(number)
+    if code and not counts.get("failed"):
+        counts["failed"] = 1
+    return counts
 
 
 def main(stages: list[str]) -> int:
     started = time.monotonic()
     total: dict[str, int] = {}
     rows = []
-    for stage in stages:
-        print(heading(stage), flush=True)
-        code, counts, seconds = run(stage)
-        rows.append((stage, code, counts, seconds))
-        for word, number in counts.items():
-            total[word] = total.get(word, 0) + number
-        print(f"-- {stage}: {'ok' if code == 0 else f'FAILED (exit code {code})'} in {seconds:.0f} s\n", flush=True)
+    for group in stages:
+        for stage in [Stage(name) for name in group.split("+")]:
+            print(heading(stage.name), flush=True)
+            code, counts = stage.show()
+            rows.append((stage.name, code, counts, stage.seconds))
+            for word, number in counts.items():
+                total[word] = total.get(word, 0) + number
+            print(f"-- {stage.name}: {'ok' if code == 0 else f'FAILED (exit code {code})'} in {stage.seconds:.0f} s\n", flush=True)
     print(heading("summary"))
     for stage, code, counts, seconds in rows:
         told = ", ".join(f"{number} {word}" for word, number in sorted(counts.items()))

@@ -83,6 +83,12 @@ _SUBOPTIONS = """
           - Seconds during which a server that cannot be reached or resolved is tried again. A refused login is never tried again.
         type: int
         default: 30
+      dns_timeout:
+        description:
+          - Seconds during which DNS may not know the endpoint of O(@.db_instance_identifier) yet, or may know it as the server of
+            another instance, as happens after a rename.
+        type: int
+        default: 30
 """
 
 

@@ -93,6 +93,12 @@ options:
             tried again.
         type: int
         default: 30
+      dns_timeout:
+        description:
+          - Seconds during which DNS may not know the endpoint of O(connection.db_instance_identifier) yet, or may know it as the server of
+            another instance, as happens after a rename.
+        type: int
+        default: 30
 """
 
     SERVERS = DOCUMENTATION.replace("connection.", "servers.").replace(

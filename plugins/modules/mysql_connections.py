@@ -21,6 +21,11 @@ description:
 author:
   - The dbre.rds_encryption contributors (@dbre)
 options:
+  other_than:
+    description:
+      - The identifier of another DB instance, to which the same login leads. The server must not be that one's, as it would be while
+        DNS still has what was true before a rename; waited for as long as O(connection.dns_timeout) says.
+    type: str
   wait:
     description:
       - Whether to wait until the server is quiet, and to fail if it does not become quiet. If V(false), the module reports one look.

@@ -160,7 +160,8 @@ target:
 """
 
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._entry import module_main
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.mysql_server import connection_option, despite_restarts
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.mysql_server import connection_option
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.restarts import despite_restarts
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.mysql_data_diff import compare_data
 
 ARGUMENT_SPEC = dict(

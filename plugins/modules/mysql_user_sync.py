@@ -217,8 +217,9 @@ target:
 """
 
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._entry import module_main
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.mysql_server import connection_option, despite_restarts
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.mysql_server import connection_option
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.mysql_user_sync import sync
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.restarts import despite_restarts
 
 ARGUMENT_SPEC = dict(
     source=connection_option(required=True),

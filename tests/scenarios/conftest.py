@@ -17,6 +17,25 @@ from scenario_lab import Double, Lab  # noqa: E402
 from scenario_play import TOP  # noqa: E402
 
 
+# What takes longest begins first.
+LONGEST = ("test_encrypt", "test_secrets", "test_operators_way", "test_torture", "test_postgresql", "test_servers_restart", "test_fence_holds",
+           "test_rollback_servers", "test_resume", "test_rollback", "test_faults", "test_two_operators", "test_dependents", "test_iam")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Tests that share a lab go to one worker, each of the others to whoever is free."""
+    here = pathlib.Path(__file__).resolve().parent
+    ours = [item for item in items if item.path.parent == here]
+    for item in ours:
+        if {"start_lab", "tortured"} & set(item.fixturenames):
+            fleet = item.callspec.params.get("fleet", "") if hasattr(item, "callspec") else ""
+            item.add_marker(pytest.mark.xdist_group(f"{item.path.stem}{fleet}"))
+    place = {name: number for number, name in enumerate(LONGEST)}
+    ours.sort(key=lambda item: place.get(item.path.stem, len(place)))
+    items[:] = [*ours, *(item for item in items if item.path.parent != here)]
+
+
 @pytest.fixture(scope="session")
 def _double():
     double = Double()

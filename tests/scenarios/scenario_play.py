@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import fcntl
 import itertools
 import json
 import os
 import pathlib
+import pty
 import signal
 import subprocess
 import sys
 import sysconfig
+import termios
+import threading
 import time
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
@@ -74,17 +78,55 @@ class Run:
 class Running:
     """A run that goes on; ``wait()`` for it or ``kill()`` it with all that it started."""
 
-    def __init__(self, command: list[str], environment: dict, folder: pathlib.Path):
+    def __init__(self, command: list[str], environment: dict, folder: pathlib.Path, terminal: bool = False):
         self._folder = folder
         self._started = time.monotonic()
         self._output = folder / "output"
+        self._keyboard = self._screen = None
         with open(self._output, "wb") as file:
-            self.process = subprocess.Popen(command, env=environment, cwd=folder, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT)
+            if terminal:
+                self._at_terminal(command, environment)
+            else:
+                self.process = subprocess.Popen(command, env=environment, cwd=folder, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT)
+
+    def _at_terminal(self, command: list[str], environment: dict) -> None:
+        self._keyboard, theirs = pty.openpty()
+        self.process = subprocess.Popen(command, env=environment, cwd=self._folder, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
+                                        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
+        os.close(theirs)
+        self._screen = threading.Thread(target=self._note, daemon=True)
+        self._screen.start()
+
+    def _note(self) -> None:
+        with open(self._output, "ab", buffering=0) as file, contextlib.suppress(OSError):
+            while text := os.read(self._keyboard, 65536):  # an error when nobody has the terminal any more
+                file.write(text)
+
+    def type(self, text: str) -> None:
+        """Somebody types at the terminal."""
+        os.write(self._keyboard, text.encode())
+
+    def await_output(self, text: str, limit: float = LIMIT) -> None:
+        """The run has said something.
+
+        :raises AssertionError: it ended before, or does not say it.
+        """
+        deadline = time.monotonic() + limit
+        while True:
+            ended = self.process.poll() is not None
+            said = self._output.read_text(encoding="utf-8", errors="replace")
+            if text in said:
+                return
+            assert not ended, f"the run ended without {text!r}:\n{said[-4000:]}"
+            assert time.monotonic() < deadline, f"no {text!r} in {limit} s:\n{said[-4000:]}"
+            time.sleep(0.05)
 
     def wait(self, limit: float = LIMIT) -> Run:
         """The finished run."""
         try:
             code = self.process.wait(limit)
+            if self._screen:
+                self._screen.join()
         except subprocess.TimeoutExpired:
             self.kill()
             raise AssertionError(f"not finished after {limit} s:\n{self._output.read_text(errors='replace')[-6000:]}") from None
@@ -136,11 +178,13 @@ class Operator:
         self._variables = {"rds_encryption_kms_key_id": KEY, **variables}
         self._numbers = itertools.count(1)
 
-    def start(self, hosts, playbook: str = "encrypt.yml", *arguments: str, environment: dict[str, str] | None = None, **variables) -> Running:
+    def start(self, hosts, playbook: str = "encrypt.yml", *arguments: str, environment: dict[str, str] | None = None, terminal: bool = False,
+              **variables) -> Running:
         """Start a playbook.
 
         :param hosts: names, or a mapping of names to host variables.
         :param environment: of this run, besides what every run has; None takes one of those away.
+        :param terminal: whether somebody sits at a terminal, and may type.
         :param variables: extra variables without the prefix ``rds_encryption_``; None takes one of the usual ones away.
         """
         folder = self._folder / f"run-{next(self._numbers)}"
@@ -167,7 +211,7 @@ class Operator:
             **(environment or {}),
         }
         command = [str(PROGRAM), "-i", "inventory.json", str(TOP / "playbooks" / playbook), *arguments]
-        return Running(command, {name: value for name, value in exported.items() if value is not None}, folder)
+        return Running(command, {name: value for name, value in exported.items() if value is not None}, folder, terminal)
 
     def run(self, hosts, playbook: str = "encrypt.yml", *arguments: str, limit: float = LIMIT, **variables) -> Run:
         """Run a playbook to its end."""

@@ -8,6 +8,14 @@ from __future__ import annotations
 FENCED = {"new-one", "new-one-replica", "old-one", "old-one-replica"}
 
 
+def at_terminal(operator, answer: str):
+    """A run that asks, and is answered by somebody at a terminal."""
+    running = operator.start(["one"], cutover_pause=True, terminal=True)
+    running.await_output("Cut over one? Type yes")
+    running.type(answer)
+    return running.wait()
+
+
 def test_a_pause_and_a_time_limit(double, operator):
     double.seed("one")
     double.seed_replica("one-replica", "one")
@@ -22,7 +30,10 @@ def test_a_pause_and_a_time_limit(double, operator):
     assert {name: i["DBInstanceStatus"] for name, i in double.instances().items()} == dict.fromkeys(FENCED, "available")
 
     double.admin("POST", "settings", {"rename": 90})
-    operator.run(["one"]).good()
+    declined = at_terminal(operator, "no\r")
+    assert declined.rc != 0 and "nobody said yes" in declined.failure("one")
+    assert set(double.instances()) == FENCED
+    at_terminal(operator, "yes\r").good()
     there = double.instances()
     assert set(there) == {"one", "one-replica", "old-one", "old-one-replica"}
     assert there["one"]["KmsKeyId"] == there["one-replica"]["KmsKeyId"] == double.key()

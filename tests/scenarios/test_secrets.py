@@ -146,10 +146,22 @@ class Story:
         self.after = lab.instances()
         self.managed_anew = json.loads(secrets.get_secret_value(SecretId=self.after["beta"]["MasterUserSecret"]["SecretArn"])["SecretString"])["password"]
         self.secrets.add(self.managed_anew.encode())
+        self.content = {name: self._content(self.after[name], password) for name, password in (("alpha", MASTER), ("beta", self.managed_anew))}
+        self.users = {row[0] for row in Database(self.after["alpha-replica"], MASTER).rows("SELECT user FROM mysql.user")}
         self._modules()
+        self._run("audited", {"localhost": {}}, "audit.yml", good=False, audit_file=str(self.left / "audit.json"))
+        self._run("captured", {"localhost": {}}, "capture.yml", capture_file=str(self.left / "captured.json"))
+        self._run("retired", {"alpha": password}, "retire.yml", "--diff", retire_action="delete", retire_after_days=0, retire_confirm=["alpha"])
+        self._run("taken back", {"beta": {}}, "rollback.yml", "--diff", rollback_discard_writes=True)
 
     def _database(self, instance: dict) -> Database:
         return Database(instance, self.managed if instance["DBInstanceIdentifier"] == "beta" else MASTER)
+
+    def _content(self, instance: dict, password: str) -> tuple:
+        """Rows of the table that the names want dropped, and how many tables there are."""
+        database = Database(instance, password)
+        tables = database.rows("SELECT 1 FROM information_schema.tables WHERE table_schema = 'app' AND table_type = 'BASE TABLE'")
+        return database.rows("SELECT COUNT(*) FROM app.victim"), len(tables)
 
     def _fail(self, hosts: dict) -> None:
         """A wrong password, and an AWS that repeats what it should not."""
@@ -232,18 +244,18 @@ def test_what_the_runs_did_is_what_was_to_be_kept_secret(story):
     assert "wrong user or password" in story.runs["refused"].failure("alpha").lower()
     assert "InternalServiceError" in story.runs["refused"].failure("beta")
     assert "nobody said yes" in story.runs["built"].failure("alpha") + story.runs["built"].failure("beta")
+    there = story.lab.instances()
+    assert "old-alpha" not in there and "alpha" in there, "nothing was retired"
+    assert "new-beta" in there and not there["beta"]["StorageEncrypted"], "nothing was taken back"
+    assert "old-alpha" in story.runs["audited"].output and (story.left / "captured.json").stat().st_size > 1000
     assert [result["result"]["counts"]["equal"] for result in story.runs["modules"].results(kind="ok")] == [10, 10]
 
 
 def test_names_that_mean_harm_do_none(story):
     for name in ("alpha", "beta"):
-        instance = story.after[name]
-        database = Database(instance, story.managed_anew if name == "beta" else MASTER)
-        assert instance["StorageEncrypted"]
-        assert database.rows("SELECT COUNT(*) FROM app.victim") == [(0,)]
-        assert len(database.rows("SELECT 1 FROM information_schema.tables WHERE table_schema = 'app' AND table_type = 'BASE TABLE'")) == 8
-    replica = Database(story.after["alpha-replica"], MASTER)
-    assert {row[0] for row in replica.rows("SELECT user FROM mysql.user")} >= {"cdc`; --", ESCAPE, "{{ lookup('pipe','id') }}", "%s %(user)s", "o'brien"}
+        assert story.after[name]["StorageEncrypted"]
+        assert story.content[name] == ([(0,)], 8)
+    assert story.users >= {"cdc`; --", ESCAPE, "{{ lookup('pipe','id') }}", "%s %(user)s", "o'brien"}
     assert "uid=" not in "".join(run.output for run in story.runs.values())
 
 

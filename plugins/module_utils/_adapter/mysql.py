@@ -9,13 +9,19 @@
 from __future__ import annotations
 
 import os
+import secrets as random_text
 import ssl
 import time
 import traceback
 
 from ansible.module_utils.basic import missing_required_lib
 
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import ConnectionLostError, EncryptionError, StatementError
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import (
+    ConnectionLostError,
+    EncryptionError,
+    NotReachedError,
+    StatementError,
+)
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.mysql_server import CONNECTION_LOST, ServerFacts, facts_from
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.tls import RDS_BUNDLE, ssl_mode_of
 
@@ -265,7 +271,8 @@ class Server:
         code = _code(error)
         hint = _HINTS.get(code)
         problem = f"{self._where()}: no login as '{self._login.get('user') or 'the user of the configuration file'}': {_words(error)}"
-        return StatementError(problem, code, next_step=f"{hint[0].upper()}{hint[1:]}." if hint else None)
+        kind = NotReachedError if code in NOT_REACHED else StatementError
+        return kind(problem, code, next_step=f"{hint[0].upper()}{hint[1:]}." if hint else None)
 
 
 def login_arguments(options: dict, *, host, port, socket, user, password) -> dict:
@@ -356,6 +363,19 @@ def look_at_sessions(server: Server) -> dict:
             raise
         blind.append("open InnoDB transactions")
     return dict(rows=rows, own_id=server.facts.connection_id, prepared=prepared, transactions=transactions, blind=tuple(blind))
+
+
+def same_server(one: Server, other: Server) -> bool:
+    """Whether two sessions are of one server: a lock that one of them takes is seen by the other.
+
+    Ids, UUIDs and host names prove nothing: a restored copy may have those of its source.
+    """
+    name = f"rds_encryption.{random_text.token_hex(8)}"
+    one.rows(f"SELECT GET_LOCK('{name}', 0) AS got")
+    try:
+        return other.rows(f"SELECT IS_USED_LOCK('{name}') AS holder")[0]["holder"] is not None
+    finally:
+        one.rows(f"SELECT RELEASE_LOCK('{name}') AS released")
 
 
 def kill_session(server: Server, session_id: int) -> bool:

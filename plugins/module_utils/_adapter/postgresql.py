@@ -9,12 +9,18 @@
 from __future__ import annotations
 
 import os
+import secrets as random_text
 import time
 import traceback
 
 from ansible.module_utils.basic import missing_required_lib
 
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import EncryptionError, StatementError
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import (
+    ConnectionLostError,
+    EncryptionError,
+    NotReachedError,
+    StatementError,
+)
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.postgresql_server import OWN_APPLICATION
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.tls import RDS_BUNDLE, ssl_mode_of
 
@@ -133,14 +139,15 @@ class Server:
     def rows(self, sql: str, parameters: dict | None = None) -> list[dict]:
         """All rows of one query."""
         if self._connection is None:
-            raise StatementError(f"{self._where()}: not connected.", LOST)
+            raise ConnectionLostError(f"{self._where()}: not connected.", LOST)
         try:
             with self._connection.cursor() as cursor:
                 cursor.execute(sql, parameters)
                 return list(cursor.fetchall())
         except psycopg.Error as e:
             code = LOST if self._connection.closed or self._connection.broken else e.sqlstate or ""
-            raise StatementError(f"{self._where()}: {_words(e)}", code) from None
+            kind = ConnectionLostError if code == LOST else StatementError
+            raise kind(f"{self._where()}: {_words(e)}", code) from None
         except UnicodeDecodeError:
             raise StatementError(f"{self._where()}: a name in the catalogue is not UTF-8, and the database has no encoding.") from None
 
@@ -161,7 +168,8 @@ class Server:
     def _login_failure(self, words: str) -> StatementError:
         hint = next((hint for text, hint in _HINTS if text in words), None if _is_refused(words) else _NOT_REACHED_HINT)
         problem = f"{self._where()}: no login as '{self._login.get('user')}' to database '{self._login.get('dbname')}': {words}"
-        return StatementError(problem, next_step=f"{hint[0].upper()}{hint[1:]}{'' if hint.endswith('?') else '.'}" if hint else None)
+        kind = StatementError if _is_refused(words) else NotReachedError
+        return kind(problem, next_step=f"{hint[0].upper()}{hint[1:]}{'' if hint.endswith('?') else '.'}" if hint else None)
 
 
 def login_arguments(options: dict, *, host, port, socket, user, password) -> dict:
@@ -180,6 +188,22 @@ def login_arguments(options: dict, *, host, port, socket, user, password) -> dic
             raise EncryptionError(f"The file {path} given as {option} does not exist on this machine.", next_step=f"correct {option}.")
         arguments[name] = os.path.expanduser(path)
     return dict(arguments, sslmode=ssl_mode_of(options, socket))
+
+
+def same_server(one: Server, other: Server) -> bool:
+    """Whether two sessions of one database are of one server: a lock that one of them has is refused to the other.
+
+    The system identifier proves nothing: a restored copy has that of its source.
+    """
+    key = random_text.randbits(62)
+    one.rows("SELECT pg_advisory_lock(%(key)s)", {"key": key})
+    try:
+        got = other.rows("SELECT pg_try_advisory_lock(%(key)s) AS got", {"key": key})[0]["got"]
+        if got:
+            other.rows("SELECT pg_advisory_unlock(%(key)s)", {"key": key})
+        return not got
+    finally:
+        one.rows("SELECT pg_advisory_unlock(%(key)s)", {"key": key})
 
 
 def look_at_sessions(server: Server) -> dict:

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.database_login import refuse_one_server
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.restarts import despite_restarts
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import EncryptionError, StatementError
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.connections import Known, Look, grouped, in_words, look_as_dict
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._run.drain import drain
@@ -30,6 +32,7 @@ class DatabaseClient:
     :param refusals: ``server -> list of words``: why the server must not be migrated as it is.
     :param reader_warnings: ``Look -> list of words``.
     :param server_dict: ``server -> dict`` for the result.
+    :param same_server: ``(server, other server) -> bool``.
     """
 
     open_server: Callable
@@ -40,6 +43,7 @@ class DatabaseClient:
     login_warnings: Callable
     reader_warnings: Callable
     server_dict: Callable
+    same_server: Callable
     refusals: Callable = lambda server: []
     writes: Callable | None = None
 
@@ -48,6 +52,7 @@ def connections_spec(connection: dict) -> dict:
     """The argument spec of a connection module."""
     return dict(
         connection=connection,
+        other_than=dict(type="str"),
         wait=dict(type="bool", default=True),
         settle_time=dict(type="int", default=10),
         wait_timeout=dict(type="int", default=300),
@@ -60,6 +65,15 @@ def connections_spec(connection: dict) -> dict:
 
 def check_connections(context, client: DatabaseClient) -> dict:
     """The server is quiet, or the login is proven."""
+    killed: list = []
+    return despite_restarts(context, lambda: _check(context, client, killed))
+
+
+def _check(context, client: DatabaseClient, killed: list) -> dict:
+    """The check, from its beginning.
+
+    :param killed: the sessions that were ended, also before a restart of the server.
+    """
     params = context.params
     known = Known(0, frozenset(params["replication_users"]), frozenset(params["ignore_users"]))
     with client.open_server(context, params["connection"], "server") as server:
@@ -67,6 +81,15 @@ def check_connections(context, client: DatabaseClient) -> dict:
         def look() -> Look:
             return _again(server, lambda: client.look(server, known))
 
+        def kill(session) -> bool:
+            ended = client.kill(server, session)
+            if ended:
+                killed.append(session)
+            return ended
+
+        if params["other_than"]:
+            with client.open_server(context, {**params["connection"], "db_instance_identifier": params["other_than"]}, "server") as other:
+                refuse_one_server(server, other, client.same_server, params["connection"])
         missing = client.missing_rights(server)
         result = dict(changed=False, server=client.server_dict(server))
         if params["login_only"]:
@@ -85,9 +108,9 @@ def check_connections(context, client: DatabaseClient) -> dict:
                 next_step=f"{remedy}, or use the master user.",
             )
         if params["wait"] and not context.check_mode:
-            seen, killed = drain(
+            seen, _ended = drain(
                 look,
-                (lambda session: client.kill(server, session)) if params["kill"] else None,
+                kill if params["kill"] else None,
                 in_words,
                 context.clock,
                 lambda words: context.progress(f"{server.label}: {words}"),
@@ -97,7 +120,7 @@ def check_connections(context, client: DatabaseClient) -> dict:
             )
         else:
             seen = look()
-            killed = seen.clients if params["kill"] and params["wait"] else ()
+            killed[:] = seen.clients if params["kill"] and params["wait"] else ()
         for warning in client.reader_warnings(seen) + [f"could not look at {what}." for what in seen.blind]:
             context.warn(f"{server.label}: {warning}")
         return dict(result, changed=bool(killed), quiet=seen.quiet, killed=grouped(tuple(killed)), **look_as_dict(seen))

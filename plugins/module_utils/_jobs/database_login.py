@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.names import is_known
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.secrets import describe_for_login, read_secret
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import EncryptionError
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import EncryptionError, SameServerError
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.tls import SSL_MODES
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.login import (
     SECRET,
@@ -35,6 +36,7 @@ COMMON_OPTIONS = dict(
     client_key=dict(type="path", aliases=["ssl_key"], no_log=False),
     ssl_mode=dict(type="str", choices=list(SSL_MODES)),
     connect_timeout=dict(type="int", default=30),
+    dns_timeout=dict(type="int", default=30),
 )
 
 
@@ -74,7 +76,38 @@ def find_login(context, options: dict, label: str, default_port: int) -> FoundLo
     if login.kind == SECRET:
         user, password = login_from_secret(login, read_secret(context.client("secretsmanager"), login.secret_id, label), label)
         context.mask(password)
+    if instance is not None and login.host == instance.host and not login.socket:
+        _await_name(context, label, login.host, options.get("dns_timeout") or 0)
     return FoundLogin(label, instance, dict(host=login.host, port=login.port, socket=login.socket, user=user, password=password))
+
+
+_SECONDS_BETWEEN_LOOKS = 1.0
+_SECONDS_BETWEEN_LINES = 60.0
+
+
+def _await_name(context, label: str, host: str, patience: float) -> None:
+    """The endpoint of an instance that was just renamed or made is in DNS, or ``patience`` seconds are over: connecting will tell."""
+    began, told = context.clock.monotonic(), None
+    while not is_known(host):
+        now = context.clock.monotonic()
+        if now - began >= patience:
+            return
+        if told is None or now - told >= _SECONDS_BETWEEN_LINES:
+            context.progress(f"{label}: DNS does not know {host} yet; waiting for it (RDS: about ten minutes after a rename).")
+            told = now
+        context.clock.sleep(_SECONDS_BETWEEN_LOOKS)
+
+
+def refuse_one_server(one, other, same_server, options: dict) -> None:
+    """Two instances are two servers.
+
+    :param one: a connected server, as ``other``; asked only where RDS says of both which instance they should be.
+    :param same_server: ``(one, other) -> bool``.
+    :param options: the connection dict that says for how long DNS may be late.
+    :raises SameServerError: they are one.
+    """
+    if one.instance and other.instance and one.instance.identifier != other.instance.identifier and same_server(one, other):
+        raise SameServerError(one.label, other.label, options.get("dns_timeout") or 0)
 
 
 def _instance(context, identifier: str | None, label: str) -> InstanceLogin | None:

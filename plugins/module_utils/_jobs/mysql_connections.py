@@ -53,6 +53,7 @@ CLIENT = DatabaseClient(
     login_warnings=_login_warnings,
     reader_warnings=plan.reader_warnings,
     server_dict=server_dict,
+    same_server=adapter.same_server,
     refusals=_refusals,
     writes=last_writes,
 )

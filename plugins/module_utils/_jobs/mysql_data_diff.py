@@ -19,7 +19,7 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.mysql
     read_catalog,
 )
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.mysql_settings import read_settings
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.mysql_server import open_server, server_dict
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.mysql_server import open_server, see_that_they_differ, server_dict
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import EncryptionError
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.configuration import compare_settings, refused_settings
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.data_checks import (
@@ -47,6 +47,7 @@ def compare_data(context) -> dict:
     """What differs between the two servers' settings and data, table by table."""
     params = context.params
     with open_server(context, params["source"], "source") as source, open_server(context, params["target"], "target") as target:
+        see_that_they_differ(source, target, params["target"])
         if source.facts.version[:2] != target.facts.version[:2]:
             context.warn(
                 f"{source.label} runs {source.facts.version_text}, {target.label} {target.facts.version_text}: "

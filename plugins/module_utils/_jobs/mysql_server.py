@@ -8,9 +8,8 @@
 
 from __future__ import annotations
 
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.mysql import NOT_REACHED, Server, login_arguments
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.database_login import COMMON_OPTIONS, find_login
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import ConnectionLostError, StatementError
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.mysql import Server, login_arguments, same_server
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.database_login import COMMON_OPTIONS, find_login, refuse_one_server
 
 DEFAULT_PORT = 3306
 CONNECTION_OPTIONS = dict(COMMON_OPTIONS, config_file=dict(type="path"), check_hostname=dict(type="bool"))
@@ -33,27 +32,13 @@ def open_server(context, options: dict, label: str) -> Server:
     return server.connect()
 
 
-# Each new beginning waits connect_timeout for a server that is not up again.
-RESTARTS_BORNE = 4
+def see_that_they_differ(source: Server, target: Server, options: dict) -> None:
+    """Two instances are two servers.
 
-
-def despite_restarts(context, attempt):
-    """What ``attempt()`` answers; begun anew when a server restarted on the way. What was changed before counts, too.
-
-    Only for work that reads before it acts, so that nothing is done twice. A server that was never reached is told at once.
+    :param options: the connection dict that says for how long DNS may be late.
+    :raises SameServerError: they are one.
     """
-    lost, changed = 0, False
-    while True:
-        try:
-            result = attempt()
-            return {**result, "changed": True} if changed else result
-        except StatementError as e:
-            changed = changed or bool(e.facts.get("changed"))
-            passing = isinstance(e, ConnectionLostError) or (lost and e.code in NOT_REACHED)
-            if not passing or lost == RESTARTS_BORNE:
-                raise
-            lost += 1
-            context.progress(f"{e.problem} Beginning anew, {lost} of {RESTARTS_BORNE} times.")
+    refuse_one_server(source, target, same_server, options)
 
 
 def server_dict(server: Server) -> dict:

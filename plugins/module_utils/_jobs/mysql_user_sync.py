@@ -21,7 +21,7 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.mysql
     set_configuration,
 )
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.database_login import MissingInstanceError
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.mysql_server import open_server, server_dict
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.mysql_server import open_server, see_that_they_differ, server_dict
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.accounts import accounts_from, display_name, forgotten_grants
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import EncryptionError, RefusedError, StatementError
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.account_rights import Rights, rights_from, roles_named
@@ -77,6 +77,8 @@ def sync(context) -> dict:
                 baseline = accounts_from(read_account_tables(baseline_server), baseline_server.facts)
         if not context.check_mode:
             target_server = opened.enter_context(AccountWriter.in_place_of(target_server))
+        if not predicted:
+            see_that_they_differ(source_server, target_server, params["target"])
         return _Sync(context, _read(source_server), _read(target_server), baseline, predicted).run()
 
 

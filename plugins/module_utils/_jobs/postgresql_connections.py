@@ -78,6 +78,7 @@ CLIENT = DatabaseClient(
     login_warnings=_login_warnings,
     reader_warnings=plan.reader_warnings,
     server_dict=_server_dict,
+    same_server=adapter.same_server,
     refusals=_refusals,
     writes=adapter.last_writes,
 )

@@ -55,6 +55,24 @@ class ConnectionLostError(StatementError):
     """A connection that was there is gone: the server restarted, or something in between did. What was under way may have happened, or not."""
 
 
+class NotReachedError(StatementError):
+    """Nobody answered, or whoever did was not ready: the login was not looked at."""
+
+
+class SameServerError(StatementError):
+    """Two names of two instances lead to one server: DNS still says of one of them what was true before a rename.
+
+    :param patience: seconds for which this may go on.
+    """
+
+    def __init__(self, one: str, other: str, patience: float):
+        super().__init__(
+            f"{one} and {other} lead to the same server: one of the two names still has the address that it had before a rename.",
+            next_step="wait until each name has the address of its own instance (look for one that is pinned in /etc/hosts), then run again.",
+        )
+        self.patience = patience
+
+
 class TerminalStateError(EncryptionError):
     """A resource went into a state that no wait can cure."""
 

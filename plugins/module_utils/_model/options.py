@@ -32,6 +32,7 @@ BOUNDS = {
     "rebind_timeout": (1, 31 * DAY),
     "settle_time": (0, 3600),
     "connect_timeout": (1, 3600),
+    "dns_timeout": (0, DAY),
     "connections_timeout": (1, 31 * DAY),
     "time_budget": (0, 31 * DAY),
     "data_check_budget": (0, 31 * DAY),

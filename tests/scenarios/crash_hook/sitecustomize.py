@@ -4,7 +4,8 @@
 """Lets the crash tests stop a run at any SQL statement that changes something, without the product knowing.
 
 Python imports this by itself in every process that has its folder on PYTHONPATH. Before and after each such statement the process asks the
-arbiter of the test (scenario_crash.Arbiter) whether to go on; the arbiter that wants it dead does not answer, and kills it.
+arbiter of the test (scenario_crash.Arbiter) whether to go on; the arbiter that wants it dead does not answer, and kills it. With CRASH_WATCH
+it asks before the statements instead that contain one of the texts in there (scenario_restarts.Restarter).
 """
 
 from __future__ import annotations
@@ -29,10 +30,17 @@ def _ask(text: str) -> str:
         return connection.makefile().readline().strip()
 
 
-def _watched(original):
+WATCHED = [text for text in os.environ.get("CRASH_WATCH", "").split("|") if text]
+
+
+def _watched(original, host):
     @functools.wraps(original)
     def execute(self, statement, *args, **kwargs):
         text = statement.decode("utf-8", "replace") if isinstance(statement, (bytes, bytearray)) else str(statement)
+        if WATCHED:
+            for found in (each for each in WATCHED if each in text):
+                _ask(f"watched {host(self)} {found}")
+            return original(self, statement, *args, **kwargs)
         if not CHANGING.match(text):
             return original(self, statement, *args, **kwargs)
         number = _ask(f"before {text.split()[0]}")
@@ -47,8 +55,8 @@ if os.environ.get("CRASH_ARBITER"):
     with contextlib.suppress(ImportError):
         import pymysql.connections
 
-        pymysql.connections.Connection.query = _watched(pymysql.connections.Connection.query)
+        pymysql.connections.Connection.query = _watched(pymysql.connections.Connection.query, lambda connection: connection.host)
     with contextlib.suppress(ImportError):
         import psycopg
 
-        psycopg.Cursor.execute = _watched(psycopg.Cursor.execute)
+        psycopg.Cursor.execute = _watched(psycopg.Cursor.execute, lambda cursor: cursor.connection.info.host)

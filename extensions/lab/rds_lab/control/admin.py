@@ -140,6 +140,26 @@ class Admin:
             (self.plane.closed_links.discard if data["open"] else self.plane.closed_links.add)(link)
         return {"cut": 0 if data["open"] else self.plane.engines.cut_link(*link)}
 
+    def _post_crash(self, data, _query):
+        """The database server of an instance fails and comes back, which RDS reports as an event, and no status shows."""
+        plane = self.plane
+        with plane.lock:
+            record = self._instance_named(data, "name")
+            parameters = plane.server_parameters(record)
+        plane.event(record, ["availability"], "DB instance shutdown", "RDS-EVENT-0004")
+        if record.supported:
+            plane.engines.restart(record.resource_id, parameters=parameters)
+        plane.event(record, ["availability"], "DB instance restarted", "RDS-EVENT-0006")
+        return {"ok": True}
+
+    def _post_dns(self, data, _query):
+        """Resolvers take the name of an endpoint (`name`, of an instance of the moment or of before) for the server of another `instance`."""
+        plane = self.plane
+        with plane.lock:
+            record = self._instance_named(data, "instance")
+        plane.engines.publish(record.resource_id, plane.dns_name(record.region, data["name"]))
+        return {"ok": True}
+
     def _post_retire(self, data, _query):
         """RDS no longer offers a version: a restore raises it."""
         with self.plane.lock:

@@ -30,7 +30,10 @@ def run(plane, transition, instance, new_name: str) -> None:
         transition.wait(settings.rename_gap)
     new_dns = plane.dns_name(instance.region, new_name)
     if instance.supported and not same:
-        plane.engines.publish(instance.resource_id, new_dns)
+        if settings.dns_delay:
+            plane.spawn_beside(instance, lambda beside: _follow(plane, beside, instance, new_name))
+        else:
+            plane.engines.publish(instance.resource_id, new_dns)
     with plane.lock:
         instance.name, instance.dns_name, instance.hidden, instance.reserved = new_name, new_dns, False, ""
         instance.hidden_reads, instance.hidden_reads_later = instance.hidden_reads_later, 0
@@ -59,3 +62,14 @@ def run(plane, transition, instance, new_name: str) -> None:
                 member["DBInstanceIdentifier"] = new_name
         plane.publish_family(instance)
     plane.event(instance, ["availability"], "DB instance restarted", "RDS-EVENT-0006")
+
+
+def _follow(plane, transition, instance, new_name: str) -> None:
+    """The new name leads to its instance at last; the delay is looked at again and again, since whoever has seen enough may shorten it."""
+    began = plane.clock.now()
+    while (remaining := began + plane.settings.dns_delay - plane.clock.now()) > 0:
+        transition.wait(min(30.0, remaining))
+    with plane.lock:
+        moved_on = instance.gone or instance.name != new_name
+    if not moved_on:
+        plane.engines.publish(instance.resource_id, plane.dns_name(instance.region, new_name))

@@ -41,6 +41,7 @@ class Settings:
     rename: float = 90.0
     rename_gap: float = 15.0            # neither name answers
     rename_gap_hides_resource_id: bool = True   # nor does a read by dbi-resource-id, nor a listing
+    dns_delay: float = 0.0              # so long after a rename the new name leads nowhere
     name_release: float = 5.0           # a name given up is refused to others for so long
     replica: float = 1300.0
     promote: float = 180.0

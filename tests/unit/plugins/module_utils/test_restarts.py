@@ -9,11 +9,17 @@ import types
 
 import pytest
 
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.mysql_server import RESTARTS_BORNE, despite_restarts
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import ConnectionLostError, EncryptionError, StatementError
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.restarts import RESTARTS_BORNE, despite_restarts
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import (
+    ConnectionLostError,
+    EncryptionError,
+    NotReachedError,
+    SameServerError,
+    StatementError,
+)
 
 LOST = ConnectionLostError("target new-one: Lost connection", 2013)
-DOWN = StatementError("target new-one: connecting failed", 2003)
+DOWN = NotReachedError("target new-one: connecting failed", 2003)
 REFUSED = StatementError("target new-one: Access denied", 1045)
 
 
@@ -47,3 +53,39 @@ def test_what_was_changed_before_the_restart_is_not_forgotten():
     half_done = ConnectionLostError("target new-one: Lost connection", 2013, changed=True)
     assert outcome(half_done)[0] == {"changed": True}
     assert outcome(half_done, LOST)[0] == {"changed": True}
+
+
+class Clock:
+    """Time passes when somebody sleeps."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+def until(moment: float, patience: float):
+    """What comes of an attempt that meets one server under two names until a moment."""
+    clock, lines = Clock(), []
+
+    def attempt():
+        if clock.now < moment:
+            raise SameServerError("source old-one", "target new-one", patience)
+        return {"changed": False}
+
+    return despite_restarts(types.SimpleNamespace(progress=lines.append, clock=clock), attempt), lines
+
+
+def test_dns_that_is_late_is_waited_for():
+    answer, lines = until(100, 120)
+    assert answer == {"changed": False}
+    assert len(lines) == 2 and "source old-one and target new-one lead to the same server" in lines[0]
+
+
+def test_one_server_for_two_instances_is_an_error_in_the_end():
+    with pytest.raises(SameServerError, match="Next: wait until each name"):
+        until(100, 60)
