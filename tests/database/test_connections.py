@@ -13,7 +13,7 @@ import time
 import pymysql
 import pytest
 
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.mysql import Server, login_arguments
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.mysql import Server, login_arguments, same_server
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.mysql_catalog import last_writes
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import EncryptionError
 from ansible_collections.dbre.rds_encryption.plugins.modules import mysql_connections
@@ -180,3 +180,31 @@ def test_an_unreachable_server_is_tried_until_it_answers(server, call):
     with pytest.raises(EncryptionError, match="127.77.9.9:3306"):
         call(mysql_connections, dict(connection=nobody))
     assert 1 <= time.monotonic() - start < 10
+
+
+def test_two_names_of_one_server_are_seen_through(server, pair):
+    with reader_of(server) as one, reader_of(server) as same, reader_of(pair.target) as other:
+        assert same_server(one, same) and same_server(same, one)
+        assert not same_server(one, other) and not same_server(other, one)
+        assert one.rows("SELECT COUNT(*) AS n FROM information_schema.processlist WHERE state LIKE '%lock%'")[0]["n"] == 0
+
+
+def test_a_server_that_fails_at_any_moment_of_the_check_is_waited_for(server, call, heard, monkeypatch):
+    """Also right after the login, and while rights are looked up: not only between two looks."""
+    due = {"SELECT CURRENT_USER()": 1, "SHOW GRANTS": 1, "SHOW FULL PROCESSLIST": 2, "information_schema.tables": 1}
+    send = Server._send
+
+    def failing(self, sql, *secrets):
+        for text, times in due.items():
+            if text in sql and times:
+                due[text] = times - 1
+                server._wait()
+                server.restart()
+                server.admin.close()
+                break
+        return send(self, sql, *secrets)
+
+    monkeypatch.setattr(Server, "_send", failing)
+    done = call(mysql_connections, options(server, wait_timeout=60), heard=heard)
+    assert done["quiet"] and not any(due.values())
+    assert any("Beginning anew" in line for line in heard.lines)

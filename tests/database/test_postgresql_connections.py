@@ -16,6 +16,7 @@ import time
 import psycopg
 import pytest
 
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter import postgresql as adapter
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import EncryptionError
 from ansible_collections.dbre.rds_encryption.plugins.modules import postgresql_connections
 
@@ -258,3 +259,11 @@ def test_a_server_that_restarts_is_waited_for(server, call):
     restart.start()
     assert call(postgresql_connections, options(server, settle_time=3, wait_timeout=20))["quiet"]
     restart.join()
+
+
+def test_two_names_of_one_server_are_seen_through(server, call):
+    arguments = adapter.login_arguments(server.login(), host=server.address, port=5432, socket=None, user="boss", password=PASSWORD)
+    one, same = (adapter.Server(arguments, "server").connect() for _time in range(2))
+    with one, same:
+        assert adapter.same_server(one, same)
+        assert one.rows("SELECT COUNT(*) AS n FROM pg_locks WHERE locktype = 'advisory'") == [{"n": 0}]
