@@ -19,7 +19,8 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.mysql
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.mysql_accounts import read_configuration, set_configuration
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.common import limits_of
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.database_login import MissingInstanceError
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.mysql_server import DEFAULT_PORT, despite_restarts, open_server, server_dict
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.mysql_server import DEFAULT_PORT, open_server, server_dict
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.restarts import despite_restarts
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import EncryptionError, RefusedError, StatementError, WaitTimeoutError
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.mysql_server import MYSQL
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.replication import (
