@@ -116,9 +116,12 @@ site: $(READY) $(VENV)/.site ## build the documentation as a site, in site/; a w
 	$(RUN) python tools/docsite.py site
 
 .PHONY: release
-release: $(READY) ## write the changelog of galaxy.yml's version and build dist/*.tar.gz
+release: site ## write the changelog of galaxy.yml's version, build archive and documentation into dist/, show the archive to galaxy-importer
 	$(RUN) antsibull-changelog release
+	rm -rf dist
 	$(RUN) ansible-galaxy collection build --force --output-path dist
+	tools/galaxy_importer.sh "$$(echo "$(CURDIR)"/dist/*.tar.gz)"
+	archive=$$(echo dist/*.tar.gz) && tar -C site -czf "$${archive%.tar.gz}-site.tar.gz" .
 
 .PHONY: clean
 clean: ## remove all that the targets have made
