@@ -100,6 +100,10 @@ bench: WHO ?= ours,amazon.aws
 bench: $(READY) ## time, processor, memory and calls of encrypt.yml for whole fleets, beside amazon.aws alone: SIZES, WHO
 	$(RUN) python tools/bench.py --sizes $(SIZES) --jobs $(WHO)
 
+.PHONY: browser
+browser: $(READY) ## the pages of the report in Chromium, on screens and as PDF; not a part of make test: it fetches 300 MB
+	$(RUN) tools/browser.sh
+
 # Pages that are made from the code: each tools/NAME_page.py writes its own, and make lint fails when one is stale.
 .PHONY: docs
 docs: $(READY) ## write the generated pages anew and check the documentation

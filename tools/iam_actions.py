@@ -19,6 +19,8 @@ PAGE = TOP / "docs" / "iam.md"
 IDENTITIES = {"Audit": "audit", "Encrypt": "encrypt", "Cutover and rollback": "cutover", "Retire": "retire"}
 PLAYBOOKS = {"plan": "audit", "audit": "audit", "capture": "audit", "encrypt": "encrypt", "rehearse_on_aws": "encrypt", "rollback": "cutover",
              "retire": "retire"}
+# It asks AWS nothing.
+PLAYBOOKS["verify_evidence"] = "audit"
 
 # Actions that AWS asks the caller for and that are no calls of their own: by what the call names.
 IMPLIED = {

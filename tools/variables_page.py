@@ -13,7 +13,7 @@ PAGE = TOP / "docs" / "variables.md"
 BASE = "rds_encryption"
 PHASES = ("preflight", "seed", "prepare", "fence", "build", "validate", "cutover", "report")
 # Roles of playbooks of their own.
-OTHERS = ("rollback", "retire", "audit", "capture", "rehearse")
+OTHERS = ("rollback", "retire", "audit", "capture", "rehearse", "evidence")
 
 # What the playbooks themselves read, not the roles: tests/unit/test_pages.py compares this with playbooks/*.yml.
 PLAYBOOK_VARIABLES = {

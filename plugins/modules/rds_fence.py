@@ -85,6 +85,12 @@ plan:
     - action: Rename
       resource: prod-one
       what: Rename prod-one to old-prod-one
+made_at:
+  description: When the call of each step of RV(plan) was made, ISO 8601 in UTC.
+  returned: when not in check mode
+  type: list
+  elements: str
+  sample: ["2026-11-22T01:06:12Z"]
 remarks:
   description: What the operator should know and needs no step.
   returned: always

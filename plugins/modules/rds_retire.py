@@ -156,6 +156,12 @@ plan:
     - action: DeleteDBInstance
       resource: old-prod-one
       what: Delete old-prod-one, after its final snapshot old-prod-one-f3b1c0ffee12-final
+made_at:
+  description: When the call of each step of RV(plan) was made, ISO 8601 in UTC.
+  returned: when not in check mode
+  type: list
+  elements: str
+  sample: ["2026-11-22T01:06:12Z"]
 remarks:
   description: What the operator should know and needs no step.
   returned: always

@@ -77,6 +77,12 @@ plan:
     - action: CreateDBSnapshot
       resource: prod-one-seed-20261122034500
       what: Take snapshot prod-one-seed-20261122034500 of the running prod-one
+made_at:
+  description: When the call of each step of RV(plan) was made, ISO 8601 in UTC.
+  returned: when not in check mode
+  type: list
+  elements: str
+  sample: ["2026-11-22T01:06:12Z"]
 remarks:
   description: What the operator should know and needs no step.
   returned: always

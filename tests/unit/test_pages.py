@@ -12,6 +12,7 @@ import yaml
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model import names
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.dependents import KINDS, Fate
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.engines import STRATEGIES
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.phases import PHASES
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 PAGES = sorted([TOP / "README.md", TOP / "CONTRIBUTING.md", *(TOP / "docs").glob("*.md")])
@@ -140,3 +141,10 @@ def test_the_hooks_of_the_examples_run_where_they_should():
     assert delegated
     for task in delegated:
         assert "connection" not in task, task["name"]
+
+
+def test_the_recovery_guide_has_a_heading_for_each_phase():
+    """Failures and reports name it as docs/recovery.md#PHASE."""
+    headings = set(re.findall(r"^## (.+)$", text_of("docs", "recovery.md"), re.MULTILINE))
+    assert {phase.name for phase in PHASES} <= headings
+    assert all(phase.recovery == f"docs/recovery.md#{phase.name}" for phase in PHASES)

@@ -4,11 +4,13 @@
 
 # PRIVATE to this collection: names and behaviour may change in any release.
 
-"""Descriptions of DB instances that were saved as JSON, as ``aws rds describe-db-instances`` prints them."""
+"""What was saved as a file: descriptions of DB instances, as ``aws rds describe-db-instances`` prints them; the collection's own version."""
 
 from __future__ import annotations
 
 import json
+import os
+import re
 
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import EncryptionError
 
@@ -47,3 +49,22 @@ def _instances(path: str) -> list[dict]:
     if not good:
         raise EncryptionError(f"{path} does not hold descriptions of DB instances.", next_step=save)
     return data
+
+
+def version_beside(path: str, levels: int) -> str:
+    """The version of the collection that a file belongs to: of its artifact, or of the checkout.
+
+    :param levels: how many folders the file is below the collection's.
+    """
+    top = os.path.abspath(path)
+    for _level in range(levels + 1):
+        top = os.path.dirname(top)
+    for name in ("MANIFEST.json", "galaxy.yml"):
+        try:
+            with open(os.path.join(top, name), encoding="utf-8") as file:
+                found = re.search(r'^\s*"?version"?:\s*"?([^",\s]+)', file.read(LARGEST_FILE), re.MULTILINE)
+        except (OSError, UnicodeDecodeError):
+            continue
+        if found:
+            return found[1]
+    return "unknown"

@@ -141,8 +141,8 @@ def predicted(plan: Plan, context, **more) -> dict:
 
 
 def achieved(runner: Runner, last: Plan, context, **more) -> dict:
-    """The result of a real run: what was done."""
-    return _result(bool(runner.executed), runner.executed, last.remarks, context, **more)
+    """The result of a real run: what was done, and when each call was made."""
+    return _result(bool(runner.executed), runner.executed, last.remarks, context, made_at=runner.made_at, **more)
 
 
 def _result(changed: bool, steps: list[dict], remarks, context, **more) -> dict:

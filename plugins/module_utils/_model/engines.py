@@ -31,9 +31,6 @@ STRATEGIES = {
     "mysql_replication": Strategy("dbre.rds_encryption.mysql_replication", follows=True, pause_before="fence"),
 }
 
-# Strategies that build the target while applications go on writing: their outage is fence and cutover only.
-BUILDS_WHILE_RUNNING: frozenset[str] = frozenset()
-
 
 @dataclass(frozen=True)
 class Engine:

@@ -36,6 +36,13 @@ class EncryptionError(Exception):
         return text
 
 
+def parts_of(message: str) -> tuple[str, str, str]:
+    """(problem, done, next step) of a message that an ``EncryptionError`` became; what it does not say is empty."""
+    rest, _next, next_step = message.rpartition(" Next: ") if " Next: " in message else (message, "", "")
+    problem, _state, done = rest.partition(" State: ")
+    return problem, done, next_step
+
+
 class RefusedError(EncryptionError):
     """Asked for something that the laws or RDS do not allow; nothing was changed."""
 

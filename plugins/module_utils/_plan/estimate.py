@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.engines import BUILDS_WHILE_RUNNING
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.engines import STRATEGIES
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.topology import Topology
 
 # (begins, ends): the words of RDS's events, in lower case (RDS guide: Event categories and event messages; 0001 and 0002, 0196 and 0197).
@@ -84,7 +84,7 @@ def estimate(topology: Topology, past: Past | None = None, strategy: str = "cold
     if primary is None or primary.source is None:
         return []
     size = primary.source.get("AllocatedStorage", 20)
-    waiting = strategy not in BUILDS_WHILE_RUNNING
+    waiting = not STRATEGIES[strategy].follows
     assumed = f"assumed for {size} GiB"
     parts = []
     if not primary.fenced_by_name:

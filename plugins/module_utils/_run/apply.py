@@ -59,6 +59,7 @@ class Runner:
         self.progress = progress
         self.limits = limits
         self.executed: list[dict] = []
+        self.made_at: list[str] = []
         # A moment of the clock at which every wait and every repeated call ends, set by a job for a part of its steps.
         self.deadline: float | None = None
         self._jitter = jitter
@@ -102,8 +103,10 @@ class Runner:
                 self._check_still(handler.step)
                 self.progress(handler.step.what)
                 self._patience().read(handler.before)
+                asked_at = self.clock.utc()
                 self._make_call(handler)
                 self.executed.append(handler.step.to_dict())
+                self.made_at.append(asked_at)
         if wait and handlers:
             self._await(stage, handlers)
 
@@ -207,4 +210,5 @@ class Runner:
             done="This step was not made; everything before it is done and stays.",
             next_step=advice,
             error_code=error.code,
+            resource=step.resource,
         )
