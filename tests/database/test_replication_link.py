@@ -11,11 +11,13 @@ import contextlib
 import pathlib
 import shutil
 import threading
+import time
 
 import pytest
 from conftest import PASSWORD, RealServer, free_network, make_pristine
 from rds_lab.servers.certificates import issue
 
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.mysql import Server
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import EncryptionError
 from ansible_collections.dbre.rds_encryption.plugins.modules import mysql_connections, mysql_replication_link
 
@@ -25,20 +27,20 @@ TABLES = ("orders", "lines", "audit")
 
 
 def options(family: str, number: int, *more: str) -> tuple[str, ...]:
-    """What RDS starts its servers with; the password of the replicas' login needs no TLS on a replica of RDS."""
+    """What RDS starts its servers with, as far as replication needs it."""
     log = ("--log-bin=mysql-bin-changelog", f"--server-id={number}", "--relay-log=relaylog", "--binlog-format=ROW", "--sync-binlog=0")
     if family == "mysql":
-        return (*log, "--gtid-mode=ON", "--enforce-gtid-consistency=ON", "--log-replica-updates=ON", "--relay-log-recovery=ON", *more)
+        return (*log, "--gtid-mode=ON", "--enforce-gtid-consistency=ON", "--log-replica-updates=ON", "--relay-log-recovery=ON",
+                "--performance-schema=OFF", *more)
     return (*log, "--log-slave-updates", "--relay-log-recovery=ON", *more)
 
 
 class Fleet:
     """S, R, T and the replica of T, of one family; R and T are physical copies, as RDS makes them."""
 
-    def __init__(self, family: str, folder: pathlib.Path, gtid: bool):
+    def __init__(self, family: str, folder: pathlib.Path):
         self.family = family
         self.folder = folder
-        self.gtid = gtid
         self.network = free_network()
         self.certificate = issue(folder / "tls", [f"{self.network}.1"])
         self.running: dict[str, RealServer] = {}
@@ -47,8 +49,6 @@ class Fleet:
         place = self.folder / name
         shutil.rmtree(place, ignore_errors=True)
         place.mkdir()
-        if self.family == "mysql" and not self.gtid:
-            more = ("--gtid-mode=OFF", "--enforce-gtid-consistency=OFF", *more)
         server = RealServer(self.family, f"{self.network}.{number}", place, data, self.certificate, options(self.family, number, *more))
         self.running[name] = server
         return server
@@ -77,12 +77,12 @@ class Fleet:
 
 
 @contextlib.contextmanager
-def made_fleet(family: str, folder: pathlib.Path, gtid: bool = True):
-    fleet = Fleet(family, folder, gtid)
+def made_fleet(family: str, folder: pathlib.Path, pristine: pathlib.Path):
+    """A source with RDS's procedures, a master user, and tables; whatever was started is stopped at the end."""
+    fleet = Fleet(family, folder)
     try:
-        source = fleet.start("S", 1, make_pristine(family, folder))
-        quiet = "SET sql_log_bin = 0"
-        source.run(quiet)
+        source = fleet.start("S", 1, pristine)
+        source.run("SET sql_log_bin = 0", "SET GLOBAL event_scheduler = OFF")
         for statement in (PROCEDURES / f"{family}.sql").read_text(encoding="utf-8").split("$$"):
             lines = [line for line in statement.splitlines() if not line.startswith("--")]
             source.run("\n".join(lines))
@@ -102,7 +102,7 @@ def made_fleet(family: str, folder: pathlib.Path, gtid: bool = True):
             "CREATE TRIGGER shop.noted AFTER INSERT ON shop.orders FOR EACH ROW INSERT INTO shop.audit VALUES (NEW.writer, NEW.number)",
             "CREATE DEFINER=app@'%' EVENT shop.old ON SCHEDULE EVERY 1 SECOND DO INSERT INTO shop.audit VALUES (0, 0)",
         )
-        source.run("SET GLOBAL event_scheduler = OFF", "SET sql_log_bin = 1")
+        source.run("SET sql_log_bin = 1")
         yield fleet
     finally:
         fleet.close()
@@ -154,6 +154,7 @@ class Writer:
                 cursor.execute(f"UPDATE orders SET v = UUID() WHERE writer = {writer} AND number = {max(1, number - 3)}")
                 cursor.execute("COMMIT")
                 self.acknowledged.add((writer, number))
+                self._stop.wait(0.003)
             self.finished += 1
 
 
@@ -189,9 +190,52 @@ def copy_target(fleet: Fleet, *more: str) -> RealServer:
     return fleet.start("T", 3, data, "--read-only=ON", "--event-scheduler=OFF", *more)
 
 
-@pytest.mark.parametrize("family", ["mariadb", "mysql"])
-def test_the_whole_way_loses_and_doubles_nothing(family, tmp_path_factory, call, heard):
-    with made_fleet(family, tmp_path_factory.mktemp(f"link-{family}", numbered=False)) as fleet:
+class Killed(BaseException):
+    """The process of the run is gone."""
+
+
+def survive(monkeypatch, call, given: dict, heard=None) -> dict:
+    """The result of a state that is reached although the run dies once before and once after each statement that changes something."""
+    send = Server.execute
+    deaths = 0
+    while True:
+        left = [deaths // 2]
+
+        def execute(server, statement, *more, left=left, after=deaths % 2, **named):
+            if statement.startswith(("SHOW", "CALL mysql.rds_show", "CALL mysql.rds_replica_status")):
+                return send(server, statement, *more, **named)
+            left[0] -= 1
+            if left[0] == -1 and not after:
+                raise Killed
+            answer = send(server, statement, *more, **named)
+            if left[0] == -1:
+                raise Killed
+            return answer
+
+        monkeypatch.setattr(Server, "execute", execute)
+        try:
+            result = call(mysql_replication_link, given, heard=heard)
+            assert deaths, "nothing was changed at all"
+            return result
+        except Killed:
+            deaths += 1
+        finally:
+            monkeypatch.setattr(Server, "execute", send)
+
+
+@pytest.fixture(scope="module", name="family", params=["mariadb", "mysql"])
+def each_family(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def pristine(family, tmp_path_factory):
+    """Initialised data of a family, made once."""
+    return make_pristine(family, tmp_path_factory.mktemp(f"pristine-{family}", numbered=False))
+
+
+def test_the_whole_way_loses_and_doubles_nothing_wherever_it_dies(family, pristine, tmp_path_factory, call, heard, monkeypatch):
+    with made_fleet(family, tmp_path_factory.mktemp(f"link-{family}", numbered=False), pristine) as fleet:
         make_replica(fleet)
         source = fleet.running["S"]
         with Writer(source) as writer:
@@ -200,33 +244,36 @@ def test_the_whole_way_loses_and_doubles_nothing(family, tmp_path_factory, call,
             assert examined["facts"]["enabled_events"] == ["shop.old"] and examined["facts"]["tables_without_primary_key"] == ["shop.audit"]
             seed = dict(seed=fleet.running["R"].login("master"), binlog_retention_hours=48)
             predicted = call(mysql_replication_link, arguments(fleet, "seeded", **seed), check=True)
-            assert predicted["changed"] and fleet.status("R")["replica_sql_running"] == "Yes"
-            seeded = call(mysql_replication_link, arguments(fleet, "seeded", **seed))
-            assert seeded["changed"] and seeded["binlog_retention_before"] == "NULL" and seeded["binlog_retention_hours"] == "48"
+            assert predicted["changed"] and predicted["binlog_retention_before"] == "NULL" and fleet.status("R")["replica_sql_running"] == "Yes"
+            seeded = survive(monkeypatch, call, arguments(fleet, "seeded", **seed))
+            assert seeded["binlog_retention_hours"] == "48" and seeded["stopped_at"]
             assert call(mysql_replication_link, arguments(fleet, "seeded", **seed))["coordinates"] == seeded["coordinates"]
             again = call(mysql_replication_link, arguments(fleet, "seeded", coordinates=seeded["coordinates"], **seed))
             assert not again["changed"] and again["stopped_at"] is None
-            fleet.running["R"].run("SELECT SLEEP(0.3)", fleet.say("START REPLICA"))
+            fleet.running["R"].run(fleet.say("START REPLICA"))
             with pytest.raises(EncryptionError, match="to stand still at .* and it runs.*void"):
                 call(mysql_replication_link, arguments(fleet, "seeded", coordinates=seeded["coordinates"], **seed))
             seeded = call(mysql_replication_link, arguments(fleet, "seeded", **seed))
-            # The copy brings the link of the replica along, and may follow it by itself before anybody looks.
+            # The copy brings the link of the replica along, and follows it by itself before anybody looks.
             target = copy_target(fleet)
             source.run("CREATE DEFINER=app@'%' EVENT shop.new ON SCHEDULE EVERY 1 SECOND DO INSERT INTO shop.audit VALUES (0, 0)")
+            assert fleet.status("T")["source_user"] == "rdsrepladmin"
             link = dict(target=target.login("master"), coordinates=seeded["coordinates"])
-            linked = call(mysql_replication_link, arguments(fleet, "linked", **link), heard=heard)
-            assert linked["action"] == "set" and linked["caught_up"] and linked["lag_seconds"] <= 10
+            linked = survive(monkeypatch, call, arguments(fleet, "linked", **link), heard)
+            assert linked["caught_up"] and linked["lag_seconds"] <= 10 and linked["user"] == "rdsenc_a1"
             status = fleet.status("T")
             assert status["source_user"] == "rdsenc_a1" and status["source_ssl_allowed"] == "Yes"
             assert not call(mysql_replication_link, arguments(fleet, "linked", **link))["changed"]
             follower = make_replica_of_target(fleet)
-        # Behind the fence the source has another name; the writers are gone.
+        # Behind the fence the source has another address; the writers are gone.
         move(source, f"{fleet.network}.9")
         assert call(mysql_replication_link, arguments(fleet, "linked", **link), check=True)["action"] == "set"
-        assert call(mysql_replication_link, arguments(fleet, "linked", **link))["action"] == "set"
+        assert fleet.status("T")["source_host"] != source.address
+        survive(monkeypatch, call, arguments(fleet, "linked", **link))
+        assert fleet.status("T")["source_host"] == source.address
         drain = dict(target=link["target"], replicas=[follower.login("master")], drain_timeout=30)
-        drained = call(mysql_replication_link, arguments(fleet, "drained", **drain))
-        assert drained["drained"] and drained["gtid_missing"] == ""
+        drained = survive(monkeypatch, call, arguments(fleet, "drained", **drain))
+        assert drained["drained"] and drained["gtid_missing"] == "" and drained["mode"] == linked["mode"]
         assert_equal(source, target, writer.acknowledged)
         assert_equal(source, follower, writer.acknowledged)
         looked = call(mysql_connections, dict(connection=source.login("master"), wait=False))
@@ -234,21 +281,104 @@ def test_the_whole_way_loses_and_doubles_nothing(family, tmp_path_factory, call,
         removal = dict(target=link["target"], restore_binlog_retention="NULL")
         predicted = call(mysql_replication_link, arguments(fleet, "absent", **removal), check=True)
         assert predicted["changed"] and fleet.status("T")
-        removed = call(mysql_replication_link, arguments(fleet, "absent", **removal))
-        assert removed["changed"] and not fleet.status("T")
-        assert [row["event"] for row in removed["events_to_enable"]] == ["shop.new"] and not removed["events_to_enable"][0]["enabled"]
+        removed = survive(monkeypatch, call, arguments(fleet, "absent", **removal))
+        assert not fleet.status("T")
+        assert [(row["event"], row["enabled"]) for row in removed["events_to_enable"]] == [("shop.new", False)]
         target.run("SET GLOBAL read_only = OFF")
         removed = call(mysql_replication_link, arguments(fleet, "absent", **removal))
-        assert removed["changed"] == (family == "mysql") and removed["events_to_enable"][0]["enabled"] == (family == "mysql")
+        # MariaDB has no right to name another definer that RDS gives away: the statement is for the operator.
+        assert [row["enabled"] for row in removed["events_to_enable"]] == [family == "mysql"]
         assert {row["DEFINER"] for row in target.run("SELECT DEFINER FROM information_schema.events")} == {"app@%"}
         assert not call(mysql_replication_link, arguments(fleet, "absent", **removal))["changed"]
         for server in (source, target):
-            assert server.run("SELECT User FROM mysql.user WHERE User LIKE 'rdsenc%'") in ((), [])
+            assert not server.run("SELECT User FROM mysql.user WHERE User LIKE 'rdsenc%'")
             assert "rdsenc_a1" not in [row["Database"] for row in server.run("SHOW DATABASES")]
             assert server.run("SELECT value FROM mysql.rds_configuration WHERE name LIKE 'binlog%'")[0]["value"] is None
+        target.run("SET GLOBAL read_only = ON")
         with pytest.raises(EncryptionError, match="its link was taken off before"):
-            target.run("SET GLOBAL read_only = ON")
             call(mysql_replication_link, arguments(fleet, "linked", drained_once=True, **link))
+        assert PASSWORD not in str(heard.lines) and "IDENTIFIED" not in str(heard.lines)
+
+
+def test_what_replication_does_not_get_over_is_told_at_once(family, pristine, tmp_path_factory, call):
+    """By coordinates, from a copy that follows nobody."""
+    with made_fleet(family, tmp_path_factory.mktemp(f"faults-{family}", numbered=False), pristine) as fleet:
+        source = fleet.running["S"]
+        source.run("DROP EVENT shop.old")
+        end = end_of(source)
+        data = fleet.folder / "copy-of-S"
+        shutil.copytree(fleet.stop("S"), data)
+        (data / "auto.cnf").unlink(missing_ok=True)
+        target = fleet.start("T", 3, data, "--event-scheduler=ON")
+        source = fleet.start("S", 1, data, "--event-scheduler=OFF")
+        shutil.rmtree(data)
+        link = dict(target=target.login("master"), coordinates=dict(file=end["File"], position=end["Position"], gtid=None))
+
+        def linked(**more):
+            return call(mysql_replication_link, arguments(fleet, "linked", **{**link, **more}))
+
+        def drained(**more):
+            return call(mysql_replication_link, arguments(fleet, "drained", target=link["target"], **more))
+
+        with pytest.raises(EncryptionError, match="accepts writes"):
+            linked()
+        target.run("SET GLOBAL read_only = ON")
+        with pytest.raises(EncryptionError, match="event scheduler is ON"):
+            linked()
+        target.run("SET GLOBAL event_scheduler = OFF")
+        with pytest.raises(EncryptionError, match="1236"):
+            linked(coordinates=dict(file="mysql-bin-changelog.000000", position=4, gtid=None))
+        assert not fleet.status("T") and linked()["mode"] == "coordinates"
+        # The login of the link is changed behind our back: it is renewed, and nothing is applied twice.
+        source.run("INSERT INTO shop.audit VALUES (1, 1)", "ALTER USER rdsenc_a1@'%' IDENTIFIED BY 'operator-Passw0rd2'")
+        target.run(fleet.say("STOP REPLICA"), fleet.say("START REPLICA"))
+        awaited(lambda: fleet.status("T")["last_io_errno"] == 1045)
+        assert linked()["action"] == "set"
+        if family == "mysql":
+            source.run("ALTER USER rdsenc_a1@'%' REQUIRE NONE", "FLUSH PRIVILEGES")  # the server forgets whom it let in before
+            target.run("STOP REPLICA", "CHANGE REPLICATION SOURCE TO SOURCE_SSL = 0, GET_SOURCE_PUBLIC_KEY = 0", "START REPLICA")
+            awaited(lambda: fleet.status("T")["last_io_errno"] == 2061)
+            assert linked()["action"] == "set" and fleet.status("T")["source_ssl_allowed"] == "Yes"
+        # A drain that does not end says so, stops nothing, and ends when what was in the way is gone.
+        target.run("LOCK TABLES shop.audit READ")
+        source.run("INSERT INTO shop.audit VALUES (2, 2)")
+        with pytest.raises(EncryptionError, match="The drain did not end in 2 s.*Nothing is lost") as failure:
+            drained(drain_timeout=2)
+        assert failure.value.facts == dict(drained=False, drain_timed_out=True)
+        assert "rdsenc_a1" not in [row["Database"] for row in source.run("SHOW DATABASES")]
+        target.run("UNLOCK TABLES")
+        assert drained(drain_timeout=30)["drained"] and rows(target, "audit") == rows(source, "audit") == [(1, 1), (2, 2)]
+        # Somebody writes to the target.
+        target.run("INSERT INTO shop.orders (id, writer) VALUES (7, 7)")
+        source.run("INSERT INTO shop.orders (id, writer) VALUES (7, 8)")
+        awaited(lambda: fleet.status("T")["last_sql_errno"] == 1062)
+        for state in (linked, drained):
+            with pytest.raises(EncryptionError, match="1062.*The target is void"):
+                state()
+        target.run("SET sql_log_bin = 0", "DELETE FROM shop.orders WHERE id = 7", "SET sql_log_bin = 1", fleet.say("STOP REPLICA"), fleet.say("START REPLICA"))
+        awaited(lambda: rows(target, "orders") == rows(source, "orders"))
+        target.run(fleet.say("STOP REPLICA"))
+        # The log is purged before the target has it.
+        source.run("INSERT INTO shop.audit VALUES (3, 3)", "FLUSH BINARY LOGS")
+        dumps = "SELECT id AS id FROM information_schema.processlist WHERE command LIKE 'Binlog Dump%'"
+        source.run(*(f"KILL {row['id']}" for row in source.run(dumps)), "DO 0")  # who still reads a file keeps it from being purged
+        awaited(lambda: not source.run(dumps))
+        # MariaDB keeps a file for a moment until the engine has written what is in it.
+        awaited(lambda: source.run(f"PURGE BINARY LOGS TO '{end_of(source)['File']}'", "SHOW BINARY LOGS")[1:] in ((), []))
+        with pytest.raises(EncryptionError, match="1236"):
+            linked()
+        # A plain reset forgets the place and leaves the link: a start would begin with the oldest log that is left.
+        target.run(fleet.say("STOP REPLICA"), fleet.say("RESET REPLICA"))
+        with pytest.raises(EncryptionError, match="lost its position"):
+            linked()
+        assert fleet.status("T")["replica_io_running"] == "No"
+
+
+def awaited(fulfilled):
+    deadline = time.monotonic() + 20
+    while not fulfilled():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 def make_replica_of_target(fleet: Fleet) -> RealServer:

@@ -378,12 +378,14 @@ class Fault:
     """What an error of replication means here.
 
     :param passing: it may go away by itself as long as the receiver goes on trying.
+    :param again: it ends a wait, and another start goes on where it stopped once the cause is gone.
     """
 
     codes: tuple[int, ...]
     meaning: str
     next_step: str
     passing: bool = False
+    again: bool = False
 
 
 _VOID = (
@@ -426,11 +428,13 @@ FAULTS: tuple[Fault, ...] = (
         (3, 20, 28, 1021, 1026, 1114),
         "the disk of the target is full",
         "raise its allocated storage (or let it scale by itself) and run again: replication goes on where it stopped",
+        again=True,
     ),
     Fault(
         (1205, 1213, 3572),
         "the applier waited too long for a lock that another session on the target holds",
         "end that session on the target and run again: replication goes on where it stopped",
+        again=True,
     ),
     Fault((1290,), "read_only hit a client: somebody uses the target too early", "find that client and keep it away from the target, then run again"),
     Fault((1593,), "source and target take each other for the same server", "see that their server_id and server_uuid differ, then run again"),
@@ -438,6 +442,7 @@ FAULTS: tuple[Fault, ...] = (
         (1153, 1301),
         "an event is larger than max_allowed_packet",
         "raise max_allowed_packet in the parameter group of the target to at least the source's, then run again",
+        again=True,
     ),
 )
 _UNKNOWN = Fault((), "an error that ends replication", f"see what it means in the manual; if the applier stopped, most errors mean: {_VOID}")

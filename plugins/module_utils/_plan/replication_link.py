@@ -20,6 +20,7 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.replica
     at_or_after,
     fault_of,
     gtid_domains,
+    gtid_reached,
     gtid_set,
     gtid_text,
     gtids_missing,
@@ -33,7 +34,7 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.replica
 NOTHING, START, SET, STOP = "nothing", "start", "set", "stop"
 GTID, COORDINATES = "gtid", "coordinates"
 # The receiver's errors that a renewed login cures: a run may have died between renewing the password and setting the link.
-_LOGIN_REFUSED = (1045, 1130, 1396, 1698, 3118, 4151)
+_LOGIN_REFUSED = (1045, 1130, 1698, 2061, 3118, 4151)
 _VOID = "Take the link off (state: absent), delete the target by hand, and begin anew with a new snapshot; the source is untouched and goes on serving."
 
 
@@ -164,8 +165,9 @@ def decide_link(label: str, wish: LinkWish, source: SourceState, target: Followe
     status = target.status
     _refuse_filters(label, status)
     ours = (status.host.lower(), status.port, status.user) == (wish.host.lower(), wish.port, wish.user)
-    if status.applier_code:
-        raise replication_error(label, status) or EncryptionError(f"{label}: {status.applier_error}")
+    error = replication_error(label, status)
+    if error is not None and status.applier_code and not fault_of(status.applier_code).again:
+        raise error
     _refuse_errant(label, wish, source, target)
     applied = target.applied
     if applied is not None and wish.coordinates is not None and not at_or_after(applied, wish.coordinates):
@@ -176,15 +178,29 @@ def decide_link(label: str, wish: LinkWish, source: SourceState, target: Followe
         )
     mode = GTID if status.by_gtid else COORDINATES
     if ours and status.receiver_code not in _LOGIN_REFUSED and not renew:
+        _refuse_lost_place(label, wish, target)
         return _go_on(label, source, status, mode)
     at, mode = _own_place(label, wish, source, target, ours or status.user == wish.user, knows_gtid)
     reason = "the source does not take its login any more" if ours else f"it is set to {status.user}@{status.host}:{status.port}"
     return LinkDecision(SET, mode, reason, stop=not status.stopped, at=at)
 
 
+def _refuse_lost_place(label: str, wish: LinkWish, target: FollowerState) -> None:
+    """A plain RESET leaves the link and forgets the place: a start would begin with the oldest log that the source has."""
+    status, begun = target.status, wish.coordinates.gtid if wish.coordinates else None
+    if status is None or status.file or (status.by_gtid and begun and gtid_reached(target.family, target.gtid, begun)):
+        return
+    raise RefusedError(
+        f"{label}: its link has lost its position (somebody reset it): to start it would begin with the oldest log of the source.",
+        done="Nothing was changed on it.",
+        next_step=_VOID,
+    )
+
+
 def _go_on(label: str, source: SourceState, status: ReplicaStatus, mode: str) -> LinkDecision:
     error = replication_error(label, status)
-    if error is not None and not fault_of(status.receiver_code).passing:
+    fault = fault_of(status.applier_code or status.receiver_code)
+    if error is not None and not fault.passing and not fault.again:
         raise error
     if status.source_server_id or status.source_uuid:
         _same_source(label, source, status)
@@ -319,17 +335,17 @@ def _proves_its_set(wish: LinkWish, source: SourceState, target: FollowerState, 
 
 def _refuse_purged(label: str, source: SourceState, at: Position, mode: str) -> None:
     """Said before the link is set: afterwards it is error 1236."""
-    if mode == COORDINATES and source.logs is not None and at.file not in {name for name, _size in source.logs}:
-        raise RefusedError(
-            f"{label}: the source has no binary log {at.file} any more (it has {source.logs[0][0] if source.logs else 'none'} and later ones), so that "
-            f"nothing can follow it from {at} on (error 1236).",
-            done="Nothing was changed on it.",
-            next_step=f"raise 'binlog retention hours' of the source. {_VOID}",
-        )
     if not at_or_after(source.end, at):
         raise RefusedError(
             f"{label}: it stands at {at}, but the log of the source ends at {source.end}: the coordinates belong to another server, or the source "
             "lost the end of its log in a failover.",
             done="Nothing was changed on it.",
             next_step=_VOID,
+        )
+    if mode == COORDINATES and source.logs is not None and at.file not in {name for name, _size in source.logs}:
+        raise RefusedError(
+            f"{label}: the source has no binary log {at.file} any more (it has {source.logs[0][0] if source.logs else 'none'} and later ones), so that "
+            f"nothing can follow it from {at} on (error 1236).",
+            done="Nothing was changed on it.",
+            next_step=f"raise 'binlog retention hours' of the source. {_VOID}",
         )
