@@ -194,25 +194,30 @@ class Killed(BaseException):
     """The process of the run is gone."""
 
 
+def dying(send, left: int, after: bool):
+    """``Server.execute`` of a process that dies at one of its changes."""
+
+    def execute(server, statement, *more, **named):
+        nonlocal left
+        if statement.startswith(("SHOW", "CALL mysql.rds_show", "CALL mysql.rds_replica_status")):
+            return send(server, statement, *more, **named)
+        left -= 1
+        if left == -1 and not after:
+            raise Killed
+        answer = send(server, statement, *more, **named)
+        if left == -1:
+            raise Killed
+        return answer
+
+    return execute
+
+
 def survive(monkeypatch, call, given: dict, heard=None) -> dict:
     """The result of a state that is reached although the run dies once before and once after each statement that changes something."""
     send = Server.execute
     deaths = 0
     while True:
-        left = [deaths // 2]
-
-        def execute(server, statement, *more, left=left, after=deaths % 2, **named):
-            if statement.startswith(("SHOW", "CALL mysql.rds_show", "CALL mysql.rds_replica_status")):
-                return send(server, statement, *more, **named)
-            left[0] -= 1
-            if left[0] == -1 and not after:
-                raise Killed
-            answer = send(server, statement, *more, **named)
-            if left[0] == -1:
-                raise Killed
-            return answer
-
-        monkeypatch.setattr(Server, "execute", execute)
+        monkeypatch.setattr(Server, "execute", dying(send, deaths // 2, after=bool(deaths % 2)))
         try:
             result = call(mysql_replication_link, given, heard=heard)
             assert deaths, "nothing was changed at all"

@@ -116,10 +116,10 @@ places = st.builds(place, st.integers(1, 2_000_000), st.integers(4, 2**40))
 
 
 @given(places, places)
-def test_places_are_ordered_by_number_and_then_by_position(one, other):
-    expected = (int(one.file.split(".")[1]), one.position) >= (int(other.file.split(".")[1]), other.position)
-    assert model.at_or_after(one, other) == expected
-    assert model.at_or_after(one, other) or model.at_or_after(other, one)
+def test_places_are_ordered_by_number_and_then_by_position(here, there):
+    expected = (int(here.file.split(".")[1]), here.position) >= (int(there.file.split(".")[1]), there.position)
+    assert model.at_or_after(here, there) == expected
+    assert model.at_or_after(here, there) or model.at_or_after(there, here)
 
 
 def test_the_number_outgrows_its_zeros():
