@@ -233,7 +233,7 @@ class CallbackModule(CallbackBase):
             if os.getpid() != self._process or self._screen is None:
                 return original(msg, *args, **kwargs)
             with self._lock:
-                self._safely(lambda: self._screen.erase())
+                self._safely(self._screen.erase)
                 try:
                     return original(msg, *args, **kwargs)
                 finally:
@@ -246,7 +246,7 @@ class CallbackModule(CallbackBase):
                 return original_prompt(*args, **kwargs)
             # Until somebody has answered, nothing is drawn.
             with self._lock:
-                self._safely(lambda: self._screen.erase())
+                self._safely(self._screen.erase)
                 return original_prompt(*args, **kwargs)
 
         display.display = show
