@@ -354,7 +354,7 @@ def follow_blockers(topology: Topology) -> list[tuple[str, str]]:
         text = f"{topology.name} has a master password that RDS manages: RDS makes no replica of it, so it cannot be seeded. Use the strategy cold."
         found.append(("managed_password", text))
     most = engine_row(source["Engine"]).replicas_per_source
-    replicas = [replica for replica in source.get("ReadReplicaDBInstanceIdentifiers") or []]
+    replicas = list(source.get("ReadReplicaDBInstanceIdentifiers") or [])
     if len(replicas) >= most:
         text = f"{topology.name} has {len(replicas)} replicas; RDS allows {most}, and one more is needed to seed the target. Remove one, or use cold."
         found.append(("replicas_full", text))
