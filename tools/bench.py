@@ -10,11 +10,12 @@ Fleets of primaries of 20 to 400 GiB, every third with a replica, without databa
 minutes, a restore 20, a replica 22; extensions/lab/rds_lab/control/settings.py) and quotas that have room for the fleet. Everything else is
 as an operator has it: the playbooks, their defaults, ansible's own five forks.
 
-Time. A clock that simply runs faster would multiply the time that the measured program computes. Here virtual time runs at 1 while the
-program computes or talks to the lab, and skips only while all its processes sleep: tools/bench/clock puts the program's longer sleeps into the
-hands of the keeper of the time (below), which, once nothing of the program and of the lab is at work, moves the lab's clock (step by step: no
-transition is skipped) and the program's to the next moment somebody wants to be woken at. So intervals and limits are the shipped ones, in
-seconds of AWS, and the time that we compute counts in full; it grows when the machine is busy with other work.
+Time. A clock that simply runs faster would multiply the time that the measured program computes. Here virtual time goes on by the processor
+seconds that the program (its whole process tree) and the lab use, one after the other, as if on one processor: no more than that counts when
+the machine is busy with other work, and no less when it has many processors. It skips only while all of them sleep: tools/bench/clock puts the
+program's longer sleeps into the hands of the keeper of the time (below), which, once nothing of the program and of the lab is at work, moves
+the clocks of both (the lab's step by step: no transition is skipped) to the next moment at which somebody wants to be woken. So intervals and
+limits are the shipped ones, in seconds of AWS, and the time that we compute counts in full.
 
 Reported for each fleet: fence to cutover (from the first rename away to the moment when the last name is available again) against the critical
 path, which is what an operator needs on the same lab who does only what must be done (rename, restart, snapshot, copy, restore, modification,
@@ -106,17 +107,29 @@ def _processor_seconds(pid: int) -> float:
     return time.clock_gettime((~pid << 3) | 2)
 
 
+def _all_seconds(pid: int) -> float:
+    """What a process and those of its children that it has waited for have computed so far."""
+    with contextlib.suppress(OSError):
+        words = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return sum(map(int, words[11:15])) / os.sysconf("SC_CLK_TCK")
+    return 0.0
+
+
 def _is_at_work(pid: int) -> bool:
     """Whether a thread of a process is running or ready to run."""
-    for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+    try:
+        threads = list(pathlib.Path(f"/proc/{pid}/task").iterdir())
+    except OSError:
+        return True  # it is just ending
+    for thread in threads:
         with contextlib.suppress(OSError):
-            if (task / "stat").read_text().rpartition(")")[2].split()[0] in ("R", "D"):
+            if (thread / "stat").read_text().rpartition(")")[2].split()[0] in ("R", "D"):
                 return True
     return False
 
 
 class Keeper(threading.Thread):
-    """Moves the time of the lab and of one program, while both sleep, to the next moment at which somebody wants to wake up.
+    """The clock of the lab and of one program: goes on by what both compute, and skips to the next moment at which somebody wants to wake up.
 
     The parent of all processes of ansible-playbook looks for results a thousand times a second while it waits: that is sleep, too, as long
     as no process comes or goes.
@@ -129,9 +142,12 @@ class Keeper(threading.Thread):
     def __init__(self, folder: pathlib.Path, lab: Lab):
         super().__init__(daemon=True)
         self._lab = lab
-        (folder / "skipped").write_bytes(bytes(8))
-        with open(folder / "skipped", "r+b") as file:
-            self._skipped = mmap.mmap(file.fileno(), 8)
+        self.now = self._sent = time.monotonic()
+        (folder / "began").write_text(f"{self.now} {time.time()}")
+        (folder / "now").write_bytes(struct.pack("d", self.now))
+        with open(folder / "now", "r+b") as file:
+            self._shown = mmap.mmap(file.fileno(), 8)
+        self._lab.admin("POST", "clock", {"timescale": 0})
         self._server = socket.socket(socket.AF_UNIX)
         self._server.bind(str(folder / "keeper"))
         self._server.listen(512)
@@ -141,6 +157,7 @@ class Keeper(threading.Thread):
         self._ended = threading.Event()
         self.root: int | None = None
         self.skipped = 0.0
+        self._used = 0.0
         self.jumps = 0
         self._before: dict[int, float] = {}
         self._same_since = time.monotonic()
@@ -161,10 +178,11 @@ class Keeper(threading.Thread):
                 continue
             quiet = quiet + 1 if not moved and self._all_sleep(now - looked) else 0
             looked = now
+            self._count()
             if quiet >= self.QUIET_LOOKS and self._sleepers:
                 self._jump()
                 quiet, looked = 0, time.monotonic()
-            self._wake(time.monotonic() + self.skipped)
+            self._wake(self.now)
 
     def _listen(self, patience: float) -> bool:
         moved = False
@@ -215,13 +233,27 @@ class Keeper(threading.Thread):
                 return False
         return True
 
+    def _count(self) -> None:
+        """What was computed since the last time takes as long."""
+        if self.root is None:
+            return
+        # A process that ended and was not waited for yet is missing for a moment.
+        used = max(self._used, sum(map(_all_seconds, (*tree_of(self.root), self._lab.pid))))
+        self._go_on(used - self._used)
+        self._used = used
+
+    def _go_on(self, seconds: float, *, at_once: bool = False) -> None:
+        self.now += seconds
+        if at_once or self.now - self._sent > 0.25:
+            self._lab.admin("POST", "clock", {"advance": self.now - self._sent})
+            self._sent = self.now
+        self._shown[:] = struct.pack("d", self.now)
+
     def _jump(self) -> None:
         first = min(self._sleepers.values())
-        seconds = first - (time.monotonic() + self.skipped)
-        if seconds > 0:
-            self._lab.admin("POST", "clock", {"advance": seconds})
-            self.skipped += seconds
-            self._skipped[:] = struct.pack("d", self.skipped)
+        if first > self.now:
+            self.skipped += first - self.now
+            self._go_on(first - self.now, at_once=True)
             self.jumps += 1
         self._wake(first + self.TOGETHER)
 
@@ -352,7 +384,7 @@ class Program:
     """One run of ansible-playbook, and what it used."""
 
     def __init__(self, arguments: list[str], folder: pathlib.Path, lab: Lab, keeper: Keeper):
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "AWS_", "RDS_LAB_"))}
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "AWS_", "RDS_LAB_", "PYTHON"))}
         environment |= {
             "AWS_ENDPOINT_URL": lab.url, "AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY, "AWS_REGION": REGION,
             "ANSIBLE_COLLECTIONS_PATH": os.environ.get("ANSIBLE_COLLECTIONS_PATH") or sysconfig.get_paths()["purelib"],

@@ -14,15 +14,17 @@ controller, which is several times cheaper and shows progress lines at once.
 from __future__ import annotations
 
 import copy
+import threading
 import traceback
 
 from ansible.module_utils.common.parameters import remove_values
 
 from ansible_collections.amazon.aws.plugins.module_utils.botocore import get_aws_connection_info
-from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
+from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule, aws_argument_spec
 
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.aws_session import make_client
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.clock import Clock
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.gathered import COMPANY
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import EncryptionError, RefusedError
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.options import option_problems
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.shown import shown
@@ -36,6 +38,11 @@ try:
 except ImportError:  # AnsibleAWSModule reports the missing library in words
     AWS_ERRORS = ()
 
+# Hosts that one process works for share clients, which may be used by many threads, but not made by them.
+_CLIENTS: dict[str, object] = {}
+_SESSIONS: dict = {}
+_MAKING = threading.Lock()
+_CONNECTION = tuple(aws_argument_spec())
 # Throttling comes in bursts that outlast botocore's own three attempts.
 PATIENT = {"retries": {"mode": "standard", "total_max_attempts": 10}, "connect_timeout": 15, "read_timeout": 60}
 
@@ -46,9 +53,11 @@ class Context:
     :param connection: an object with ``params`` and ``fail_json`` as amazon.aws's connection helpers want it.
     :param progress: called with one line of text whenever something worth telling moves.
     :param mask: called with each secret that was read at run time, so that no output can show it.
+    :param recent: ``(what, read) -> answer``: what another task of this run has just read under this name, or else ``read()``.
+    :param stand: called with what is awaited and how it stands, where one line tells of many hosts; see ``wait_until``.
     """
 
-    def __init__(self, params, *, check_mode, diff_mode, connection, progress, warn, mask, clock=None):
+    def __init__(self, params, *, check_mode, diff_mode, connection, progress, warn, mask, clock=None, stand=None, recent=None):
         self.params = params
         self.check_mode = check_mode
         self.diff_mode = diff_mode
@@ -56,8 +65,18 @@ class Context:
         self.warn = lambda text: warn(shown(text))
         self.mask = mask
         self.clock = clock or Clock()
+        self.stand = stand and (lambda what, texts: stand(shown(what), [shown(text) for text in texts]))
+        self._recent = recent
         self._connection = connection
         self._sessions: dict = {}
+
+    def recent(self, read):
+        """What ``read()`` brings, or has just brought another host of this run that has the same connection."""
+        return self._recent(self._connected(), read) if self._recent else read()
+
+    def _connected(self) -> str:
+        """What tells one connection from another; not to be kept, it holds secrets."""
+        return repr(sorted((name, self.params.get(name)) for name in _CONNECTION))
 
     def client(self, service: str, config: dict | None = None, region: str | None = None):
         """A boto3 client made from the amazon.aws connection options.
@@ -66,13 +85,25 @@ class Context:
             it is for reading, and reads may be repeated.
         :param region: another region than that of the connection options.
         """
+        if COMPANY.size < 2:
+            return self._new_client(service, config, region)
+        key = repr((service, config, region, self._connected()))
+        with _MAKING:
+            if key not in _CLIENTS:
+                _CLIENTS[key] = self._new_client(service, config, region)
+            return _CLIENTS[key]
+
+    def _new_client(self, service: str, config: dict | None, region: str | None):
         home, endpoint_url, kwargs = get_aws_connection_info(self._connection)
         asked = kwargs.pop("aws_config", None)
         # Copies, because botocore writes into the dictionaries that it is given.
         settings = Config(**copy.deepcopy(PATIENT))
         for more in (asked, config and Config(**copy.deepcopy(config))):
             settings = settings.merge(more) if more else settings
-        return make_client(self._sessions, service, region=region or home, endpoint_url=endpoint_url, config=settings, **kwargs)
+        sessions = _SESSIONS if COMPANY.size > 1 else self._sessions
+        client = make_client(sessions, service, region=region or home, endpoint_url=endpoint_url, config=settings, **kwargs)
+        client.meta.events.register("before-send", lambda **unused: COMPANY.take_turn())
+        return client
 
 
 def aws_failure(error) -> dict:

@@ -51,6 +51,7 @@ LAYERS = (
     ("plugins/callback/", "callback", 6),
     ("plugins/modules/", "modules", 5),
     ("plugins/plugin_utils/_controller", "_controller", 4),
+    ("plugins/plugin_utils/_spool", "_spool", 2),
     ("plugins/module_utils/_entry", "_entry", 3),
     ("plugins/module_utils/_jobs/", "_jobs", 3),
     ("plugins/module_utils/_jobs/", "_jobs", 2.5),

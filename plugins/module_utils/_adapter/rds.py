@@ -12,9 +12,10 @@ first (AWS: "Renaming a DB instance"), so here every mutating call goes out once
 
 from __future__ import annotations
 
-from functools import cached_property
+import functools
 
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter import rds_read
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.gathered import gathered, remembered
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import CallError, Trouble
 
 try:
@@ -84,14 +85,18 @@ class Rds:
 
     def __init__(self, client):
         self._client = client
-        self.read = client("rds")
 
-    @cached_property
+    @functools.cached_property
+    def read(self):
+        """The patient client."""
+        return self._client("rds")
+
+    @functools.cached_property
     def glance(self):
         """The quick client."""
-        return self._client("rds", GLANCING)
+        return remembered(self._client("rds", GLANCING))
 
-    @cached_property
+    @functools.cached_property
     def _change(self):
         return self._client("rds", CHANGING)
 
@@ -140,7 +145,7 @@ class Rds:
 
     def all_instances(self) -> list[dict]:
         """Every ``DBInstance`` of the region and account."""
-        return rds_read.describe_all_instances(self.read)
+        return gathered(self.read, "all instances", lambda keys: rds_read.describe_all_instances(self.read)).get()
 
     def instance(self, identifier: str) -> dict | None:
         """The ``DBInstance`` that answers under this identifier now, or None."""
@@ -148,22 +153,15 @@ class Rds:
 
     def instances(self, resource_ids=(), identifiers=()) -> list[dict]:
         """The ``DBInstance``s with these resource ids or identifiers, as far as they are visible: one call for each kind of key."""
-        found = {}
-        for filter_name, values in (("dbi-resource-id", resource_ids), ("db-instance-id", identifiers)):
-            if values:
-                for described in rds_read.describe_instances_by(self.read, filter_name, sorted(values)):
-                    found[described["DbiResourceId"]] = described
-        return list(found.values())
+        keys = {("dbi-resource-id", each) for each in resource_ids} | {("db-instance-id", each) for each in identifiers}
+        found = gathered(self.read, "instances", lambda keys: rds_read.describe_instances_of(self.read, keys)).get(keys) if keys else []
+        mine = [each for each in found if {("dbi-resource-id", each["DbiResourceId"]), ("db-instance-id", each["DBInstanceIdentifier"])} & keys]
+        return list({each["DbiResourceId"]: each for each in mine}.values())
 
     def describe_snapshot(self, identifier: str) -> dict | None:
         """The ``DBSnapshot`` with this identifier, or None."""
-        try:
-            found = self.read.describe_db_snapshots(DBSnapshotIdentifier=identifier)["DBSnapshots"]
-        except ClientError as e:
-            if e.response.get("Error", {}).get("Code", "").startswith("DBSnapshotNotFound"):
-                return None
-            raise
-        return found[0] if found else None
+        found = gathered(self.read, "snapshots", lambda keys: rds_read.describe_snapshots_of(self.read, keys)).get([identifier])
+        return next((each for each in found if each["DBSnapshotIdentifier"] == identifier), None)
 
     def snapshots_of(self, resource_id: str) -> list[dict]:
         """The manual ``DBSnapshot``s of an instance."""

@@ -40,6 +40,38 @@ def describe_instances_by(client, filter_name: str, values) -> list[dict]:
     return _pages(client, Filters=[{"Name": filter_name, "Values": list(values)}])
 
 
+# Values of one filter in one call; each page has up to 100 instances.
+MOST_VALUES = 100
+
+
+def describe_instances_of(client, keys) -> list[dict]:
+    """The ``DBInstance``s of (filter name, value) pairs, as few calls as it takes."""
+    found = []
+    for name in ("dbi-resource-id", "db-instance-id"):
+        values = sorted(value for filter_name, value in keys if filter_name == name)
+        for first in range(0, len(values), MOST_VALUES):
+            found += describe_instances_by(client, name, values[first : first + MOST_VALUES])
+    return found
+
+
+def describe_snapshots_of(client, identifiers) -> list[dict]:
+    """The ``DBSnapshot``s that have these identifiers."""
+    identifiers = sorted(identifiers)
+    if len(identifiers) == 1:
+        try:
+            return client.describe_db_snapshots(DBSnapshotIdentifier=identifiers[0])["DBSnapshots"]
+        except ClientError as e:
+            if e.response.get("Error", {}).get("Code", "").startswith("DBSnapshotNotFound"):
+                return []
+            raise
+    found = []
+    for first in range(0, len(identifiers), MOST_VALUES):
+        filters = [{"Name": "db-snapshot-id", "Values": identifiers[first : first + MOST_VALUES]}]
+        pages = client.get_paginator("describe_db_snapshots").paginate(Filters=filters)
+        found += [snapshot for page in pages for snapshot in page["DBSnapshots"]]
+    return found
+
+
 def _pages(client, **parameters) -> list[dict]:
     pages = client.get_paginator("describe_db_instances").paginate(**parameters)
     return [instance for page in pages for instance in page["DBInstances"]]

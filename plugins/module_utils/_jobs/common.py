@@ -49,7 +49,7 @@ def prefixes_of(params: dict) -> Prefixes:
 
 def runner_of(context, rds: Rds) -> Runner:
     """A runner with the caller's clock, voice and limits."""
-    return Runner(rds, context.clock, context.progress, limits_of(context.params))
+    return Runner(rds, context.clock, context.progress, limits_of(context.params), stand=getattr(context, "stand", None))
 
 
 # While an instance is renamed no read shows it, for seconds as a rule (RDS guide "Renaming a DB instance" gives no bound). A run that was
@@ -58,12 +58,15 @@ UNCLEAR_FOR_SECONDS = 45.0
 UNCLEAR_LOOK_EVERY = 3.0
 
 
-def read_topology(context, rds: Rds, name: str, prefixes: Prefixes) -> tuple[Topology, Listing]:
-    """The topology that the name means, and all instances of the region; looks again for a while if part of it cannot be seen."""
+def read_topology(context, rds: Rds, name: str, prefixes: Prefixes, recent=None) -> tuple[Topology, Listing]:
+    """The topology that the name means, and all instances of the region; looks again for a while if part of it cannot be seen.
+
+    :param recent: ``(read) -> what it read, or what another host has just read``, for the first look.
+    """
     started = context.clock.monotonic()
     said = None
     while True:
-        listing = Listing(rds.all_instances())
+        listing = Listing(recent(rds.all_instances) if recent and said is None else rds.all_instances())
         topology = find_topology(name, listing, prefixes)
         if topology.unclear is None or context.clock.monotonic() - started > UNCLEAR_FOR_SECONDS:
             return topology, listing

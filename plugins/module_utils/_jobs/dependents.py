@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter import dependents as adapter
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.gathered import remembered
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.common import achieved, predicted, prefixes_of, read_topology
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.dependents import BY_KIND, Fate
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import EncryptionError, RefusedError
@@ -56,13 +57,13 @@ def _read_all(context, rds, topology: Topology, looking: adapter.Looking) -> Rea
     words = words_of(topology)
     prefixes = log_group_prefixes(topology)
     look = looking.attempt
-    alarms = look("CloudWatch alarms", lambda: adapter.alarms(context.client("cloudwatch", adapter.LOOKING), words), {})
-    migrations = look("DMS endpoints and tasks", lambda: adapter.migrations(context.client("dms", adapter.LOOKING), words), {})
+    alarms = look("CloudWatch alarms", lambda: adapter.alarms(remembered(context.client("cloudwatch", adapter.LOOKING)), words), {})
+    migrations = look("DMS endpoints and tasks", lambda: adapter.migrations(remembered(context.client("dms", adapter.LOOKING)), words), {})
     groups = policies = []
     if prefixes:
-        groups = look("Filters on log groups", lambda: adapter.log_groups(context.client("logs", adapter.LOOKING), prefixes), [])
+        groups = look("Filters on log groups", lambda: adapter.log_groups(remembered(context.client("logs", adapter.LOOKING)), prefixes), [])
     if uses_iam_logins(topology):
-        policies = look("IAM policies", lambda: adapter.policies(context.client("iam", adapter.LOOKING), words), [])
+        policies = look("IAM policies", lambda: adapter.policies(remembered(context.client("iam", adapter.LOOKING)), words), [])
     return Readings(
         **_read_rds(rds, words, looking),
         integrations=look("Zero-ETL integrations", lambda: adapter.integrations(rds.glance, words), []),
@@ -71,11 +72,13 @@ def _read_all(context, rds, topology: Topology, looking: adapter.Looking) -> Rea
         composite_alarms=alarms.get("composite", []),
         log_groups=groups,
         policies=policies,
-        backup_selections=look("AWS Backup selections", lambda: adapter.backup_selections(context.client("backup", adapter.LOOKING), words), []),
+        backup_selections=look(
+            "AWS Backup selections", lambda: adapter.backup_selections(remembered(context.client("backup", adapter.LOOKING)), words), []
+        ),
         dms_endpoints=migrations.get("endpoints", []),
         dms_tasks=migrations.get("tasks", []),
-        secrets=look("Secrets", lambda: adapter.secrets(context.client("secretsmanager", adapter.LOOKING), words), []),
-        rules=look("EventBridge rules", lambda: adapter.rules(context.client("events", adapter.LOOKING), words), []),
+        secrets=look("Secrets", lambda: adapter.secrets(remembered(context.client("secretsmanager", adapter.LOOKING)), words), []),
+        rules=look("EventBridge rules", lambda: adapter.rules(remembered(context.client("events", adapter.LOOKING)), words), []),
     )
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter import rds_read, surroundings
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.gathered import remembered
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.rds import GLANCING, Rds
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.common import (
     backup_copies,
@@ -56,14 +57,16 @@ def run(context) -> dict:
     if params["strategy"] not in STRATEGIES:
         raise RefusedError(f"strategy {params['strategy']} is not known; known: {', '.join(sorted(STRATEGIES))}.")
     rds = Rds(context.client)
-    topology, listing = read_topology(context, rds, params["name"], prefixes)
+    # Between preflight and cutover it only says which module is called next, and that one reads again before it changes anything.
+    recent = None if params["preflight"] else context.recent
+    topology, listing = read_topology(context, rds, params["name"], prefixes, recent)
     budget = (params.get("later") or {}).get("warm_up_budget") or 0
     policy = Policy(params["strategy"], params["accept_pending_maintenance"], params["database_access"], budget)
     duplicate = means_the_same(params["name"], topology, params["fleet"] or [], listing, prefixes)
     if duplicate:
         return _result(topology, "none", f"{params['name']} means {topology.name}, which {duplicate} stands for in this run.", policy)
     around = _surroundings(context, rds, topology) if params["preflight"] else Surroundings(Key(params["kms_key_id"] or ""))
-    needs = _fleet_needs(context, topology, listing, prefixes)
+    needs = _fleet_needs(context, topology, listing, prefixes) if params["preflight"] else Needs()
     verdict = judge(topology, listing, around, policy, needs)
     steps = []
     if verdict.action == "encrypt" and params["preflight"]:
@@ -218,11 +221,11 @@ def _key(context, unread: surroundings.Unread) -> Key:
     except EncryptionError as e:
         return Key(asked, problem=str(e))
     policy, who = None, None
-    identity = unread.attempt("Who calls, and so the policy of the KMS key,", lambda: surroundings.caller(context.client("sts", GLANCING)), None)
+    identity = unread.attempt("Who calls, and so the policy of the KMS key,", lambda: surroundings.caller(remembered(context.client("sts", GLANCING))), None)
     if key.get("KeyManager") != "AWS":
         who = identity and Caller(*identity)
         if who and who.account == account_of(key):
-            policy = unread.attempt("The policy of the KMS key", lambda: surroundings.key_policy(context.client("kms", GLANCING), key["Arn"]), None)
+            policy = unread.attempt("The policy of the KMS key", lambda: surroundings.key_policy(remembered(context.client("kms", GLANCING)), key["Arn"]), None)
     problem, remark = key_policy_in_words(key, policy, who, key["Arn"].split(":")[3])
     if remark:
         unread.reasons.append(remark)

@@ -39,6 +39,8 @@ PATIENCE = {
     Trouble.PROPAGATING: 180.0,
 }
 MAX_ROUNDS = 40
+# What shows their effect is not followed by another state, as it may be with instances: it need not be watched for long.
+WITHOUT_SEQUEL = ("AddTagsToResource", "RemoveTagsFromResource", "CreateDBSnapshot", "CopyDBSnapshot")
 HANDLERS = {**OF_INSTANCES, **OF_DEPENDENTS}
 
 
@@ -51,9 +53,10 @@ class Runner:
 
     :param rds: an object with the methods of ``_adapter.rds.Rds``.
     :param progress: called with lines for the operator.
+    :param stand: see ``wait_until``.
     """
 
-    def __init__(self, rds, clock, progress, limits: Limits, jitter: Callable[[], float] = random.random):
+    def __init__(self, rds, clock, progress, limits: Limits, jitter: Callable[[], float] = random.random, stand: Callable | None = None):
         self.rds = rds
         self.clock = clock
         self.progress = progress
@@ -63,6 +66,7 @@ class Runner:
         # A moment of the clock at which every wait and every repeated call ends, set by a job for a part of its steps.
         self.deadline: float | None = None
         self._jitter = jitter
+        self._stand = stand
         self._asked: dict[str, int] = {}
 
     def reconcile(self, read_and_plan: Callable[[], Plan], *, wait: bool = True) -> Plan:
@@ -135,7 +139,10 @@ class Runner:
             patience.answered()
             return outlooks
 
-        wait_until(look, clock=self.clock, limits=self._limits_now(), progress=self.progress, what=what)
+        limits = self._limits_now()
+        if all(step.action in WITHOUT_SEQUEL for step in stage):
+            limits = replace(limits, steady_pause=2.0)
+        wait_until(look, clock=self.clock, limits=limits, progress=self.progress, what=what, stand=self._stand)
 
     def _limits_now(self) -> Limits:
         if self.deadline is None:

@@ -12,6 +12,7 @@ any more, and at once when a status is final.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -22,7 +23,7 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors 
 class Limits:
     """How patiently to wait; all in seconds.
 
-    :param poll_interval: the longest pause between two reads; a wait begins with short ones.
+    :param poll_interval: the longest pause between two reads in the first minutes of a wait, which begins with short ones (``Pauses``).
     :param wait_timeout: the longest time for one wait, however well it moves.
     :param stall_timeout: the longest time in which nothing at all may move.
     :param missing_timeout: how long something just made or renamed may be invisible (RDS guide: eventual consistency).
@@ -32,6 +33,7 @@ class Limits:
     :param outage_timeout: how long AWS may not answer a read, or only with errors of its own, after botocore's own attempts.
     :param marks_timeout: how long something that may be ours may show no tags before it is taken for somebody else's.
     :param steady_reads: how many reads in a row must agree before a state is believed.
+    :param steady_pause: the longest pause between these. An instance may go on looking available for some seconds after it accepted a change.
     """
 
     poll_interval: float = 20.0
@@ -44,10 +46,11 @@ class Limits:
     marks_timeout: float = 120.0
     outage_timeout: float = 1800.0
     steady_reads: int = 3
+    steady_pause: float = 5.0
 
     @property
     def steady_interval(self) -> float:
-        return min(5.0, self.poll_interval)
+        return min(self.steady_pause, self.poll_interval)
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,48 @@ class Outlook:
 
 
 REPORT_EVERY = 60.0
+_PERCENT = re.compile(r"(\d+) %")
+
+
+class Pauses:
+    """How long to pause until the next read: short at first, then longer the longer it takes, shorter towards the end that is in sight.
+
+    What is late by a fiftieth of the time that it took anyway does not matter; so waiting for ten hours takes some hundred reads more than
+    waiting for ten minutes, not thousands.
+
+    :param interval: the longest pause while nothing is known of the end, until a fiftieth of the time waited is longer.
+    """
+
+    OF_THE_PAST = 1 / 50
+    OF_THE_REST = 1 / 6
+    LONGEST = 300.0
+
+    def __init__(self, interval: float):
+        self._interval = interval
+        self._pause = min(1.0, interval)
+        self._first: tuple[float, int] | None = None
+
+    def after(self, elapsed: float, texts) -> float:
+        """Seconds to pause.
+
+        :param elapsed: seconds since the wait began.
+        :param texts: what was just read of each thing that is awaited; how far RDS says that it is gives an estimate of the rest.
+        """
+        pause = self._pause
+        longest = max(self._interval, elapsed * self.OF_THE_PAST)
+        self._pause = min(self._pause * 1.4, longest)
+        rest = self._rest(elapsed, texts)
+        return min(pause if rest is None else max(rest * self.OF_THE_REST, self._interval / 4), self.LONGEST)
+
+    def _rest(self, elapsed: float, texts) -> float | None:
+        percents = [int(found) for text in texts for found in _PERCENT.findall(text)]
+        if not percents or not 0 < min(percents) < 100:
+            return None
+        if self._first is None:
+            self._first = (elapsed, min(percents))
+        since, begun = self._first
+        done = min(percents) - begun
+        return (elapsed - since) * (100 - min(percents)) / done if done > 0 else None
 
 
 class Patience:
@@ -113,16 +158,19 @@ class Patience:
                 return found
 
 
-def wait_until(look: Callable[[], list[tuple[str, Outlook]]], *, clock, limits: Limits, progress, what: str) -> None:
+def wait_until(
+    look: Callable[[], list[tuple[str, Outlook]]], *, clock, limits: Limits, progress, what: str, stand: Callable | None = None
+) -> None:
     """Return once every outlook was done in enough reads in a row.
 
     :param look: one read of everything awaited: (label, outlook) each; raises when something is final or unreadable for good.
     :param progress: called with a line when something moved, and at least every minute.
+    :param stand: called with ``what`` and the texts of each read in place of ``progress``, where somebody else tells the operator.
     :raises WaitTimeoutError: the limit was reached, or nothing moved for too long.
     """
     started = moved = reported = clock.monotonic()
     steady = 0
-    interval = min(1.0, limits.poll_interval)
+    pauses = Pauses(limits.poll_interval)
     last: list[tuple[str, str]] = []
     while True:
         outlooks = look()
@@ -135,16 +183,25 @@ def wait_until(look: Callable[[], list[tuple[str, Outlook]]], *, clock, limits: 
         steady = steady + 1 if done else 0
         if steady >= limits.steady_reads:
             return
-        if changed and steady <= 1:
-            for label, text in (pair for pair in changed if pair[1]):
-                progress(f"{label}: {text} ({_minutes(now - started)})")
+        if stand is not None:
+            stand(what, [text for _label, text in texts])
             reported = now
-        elif now - reported >= REPORT_EVERY and not done:
-            progress(f"{what}: still " + "; ".join(f"{label} {text}" for label, text in texts) + f" ({_minutes(now - started)})")
+        elif changed and steady <= 1:
+            for label, text in (pair for pair in changed if pair[1]):
+                progress(f"{label}: {text} ({in_minutes(now - started)})")
             reported = now
         _check_limits(now, started, moved, limits, what, texts)
-        clock.sleep(limits.steady_interval if done else interval)
-        interval = min(interval * 1.4, limits.poll_interval)
+        pause = pauses.after(now - started, [outlook.text for _label, outlook in outlooks if not outlook.done])
+        wake = now + (limits.steady_interval if done else pause)
+        # A limit is told when it is reached, and not a long pause later.
+        ends = min(started + limits.wait_timeout, moved + limits.stall_timeout) + 0.01
+        wake = ends if now < ends < wake else wake
+        while not done and stand is None and wake - reported > REPORT_EVERY:
+            clock.sleep(max(0.0, reported + REPORT_EVERY - clock.monotonic()))
+            reported = clock.monotonic()
+            state = "; ".join(f"{label} {text}" for label, text in texts)
+            progress(f"{what}: still {state} ({in_minutes(reported - started)})")
+        clock.sleep(max(0.0, wake - clock.monotonic()))
 
 
 def _check_limits(now, started, moved, limits, what, texts) -> None:
@@ -156,5 +213,6 @@ def _check_limits(now, started, moved, limits, what, texts) -> None:
         raise WaitTimeoutError(f"{what}: nothing moved for {limits.stall_timeout:.0f} s (stall_timeout).", done=state + ".", next_step=again)
 
 
-def _minutes(seconds: float) -> str:
+def in_minutes(seconds: float) -> str:
+    """A span of time for the operator."""
     return f"{seconds / 60:.1f} min" if seconds >= 60 else f"{seconds:.0f} s"

@@ -821,6 +821,9 @@ class FakeContext:
     def client(self, service: str, config=None, region=None):
         return self.region.client(service, config, region)
 
+    def recent(self, read):
+        return read()
+
     def progress(self, line: str) -> None:
         self.lines.append(line)
 

@@ -4,8 +4,8 @@
 
 """Lets a process live in the virtual time of tools/bench.py, without the process knowing.
 
-Python imports this by itself in every process that has its folder on PYTHONPATH. ``time.monotonic()`` and ``time.time()`` are real time plus
-what the keeper of the time has skipped so far; a long ``time.sleep()`` asks the keeper to be woken. Short sleeps are real: they are work.
+Python imports this by itself in every process that has its folder on PYTHONPATH. ``time.monotonic()`` and ``time.time()`` are what the keeper
+of the time says; a long ``time.sleep()`` asks him to be woken. Short sleeps are real: they are work.
 """
 
 from __future__ import annotations
@@ -20,12 +20,15 @@ LONG = 0.15
 
 
 def _live_in(folder: str) -> None:
-    real_sleep, real_monotonic, real_time = time.sleep, time.monotonic, time.time
-    with open(os.path.join(folder, "skipped"), "rb") as file:
-        skipped = mmap.mmap(file.fileno(), 8, access=mmap.ACCESS_READ)
+    real_sleep = time.sleep
+    with open(os.path.join(folder, "now"), "rb") as file:
+        shown = mmap.mmap(file.fileno(), 8, access=mmap.ACCESS_READ)
+    # Both clocks of the machine when the keeper began; his clock begins with the first of them.
+    with open(os.path.join(folder, "began"), encoding="ascii") as file:
+        monotonic_then, time_then = map(float, file.read().split())
 
-    def offset() -> float:
-        return struct.unpack_from("d", skipped)[0]
+    def now() -> float:
+        return struct.unpack_from("d", shown)[0]
 
     def sleep(seconds):
         if seconds < LONG:
@@ -33,12 +36,12 @@ def _live_in(folder: str) -> None:
             return
         with socket.socket(socket.AF_UNIX) as keeper:
             keeper.connect(os.path.join(folder, "keeper"))
-            keeper.sendall(struct.pack("d", real_monotonic() + offset() + seconds))
+            keeper.sendall(struct.pack("d", now() + seconds))
             keeper.recv(1)
 
     time.sleep = sleep
-    time.monotonic = lambda: real_monotonic() + offset()
-    time.time = lambda: real_time() + offset()
+    time.monotonic = now
+    time.time = lambda: time_then + now() - monotonic_then
 
 
 if os.environ.get("BENCH_CLOCK"):

@@ -106,10 +106,8 @@ def test_a_call_goes_out_once_and_its_error_is_sorted(error, trouble):
 
 
 def test_changes_are_not_repeated_by_botocore():
-    configs = []
-    rds = Rds(lambda service, config=None: configs.append(config))
-    assert (rds.read, rds.glance, rds._change) == (None, None, None)
-    reading, glancing, changing = configs
+    rds = Rds(lambda service, config=None: (service, config))
+    (_rds, reading), (_rds, glancing), (_rds, changing) = rds.read, rds.glance, rds._change
     assert changing["retries"] == {"total_max_attempts": 1} == CHANGING["retries"]
     assert reading is None, "the patient default"
     assert PATIENT["retries"]["total_max_attempts"] > glancing["retries"]["total_max_attempts"] > 1

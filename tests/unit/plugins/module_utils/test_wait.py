@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import TerminalStateError, WaitTimeoutError
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._run.wait import Limits, Outlook, wait_until
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._run.wait import Limits, Outlook, Pauses, wait_until
 from fakes.clock import FakeClock
 from hypothesis import given
 from hypothesis import strategies as st
@@ -64,13 +64,53 @@ def test_steady_reads_are_not_far_apart():
 
 
 def test_pauses_grow_to_the_poll_interval():
-    clock, pauses = FakeClock(), []
-    sleep = clock.sleep
-    clock.sleep = lambda seconds: (pauses.append(seconds), sleep(seconds))
-    Looking(*[MOVING] * 20, DONE, clock=clock).wait(poll_interval=10.0)
-    waiting = pauses[:20]
-    assert waiting[0] == 1.0 and max(waiting) == 10.0 and waiting == sorted(waiting)
-    assert max(pauses[20:]) <= 5.0
+    looks = paused(400, interval=10.0)
+    pauses = [after - before for before, after in zip(looks, looks[1:], strict=False)]
+    assert pauses[0] == pytest.approx(1.0) and max(pauses) == pytest.approx(10.0)
+    assert all(after > before - 1e-6 for before, after in zip(pauses, pauses[1:], strict=False))
+
+
+def paused(seconds: float, interval: float = 20.0, percent=None) -> list[float]:
+    """The moments of the looks of a wait that takes so long."""
+    pauses, now, looks = Pauses(interval), 0.0, []
+    while now < seconds:
+        looks.append(now)
+        now += pauses.after(now, [f"creating {int(100 * now / seconds)} %"] if percent else ["creating"])
+    return [*looks, now]
+
+
+def test_ten_hours_cost_little_more_than_ten_minutes():
+    short, long = paused(600), paused(36000)
+    assert len(short) > 30 and len(long) < 10 * len(short)
+
+
+@pytest.mark.parametrize("seconds", [60, 600, 3600, 36000])
+@pytest.mark.parametrize("percent", [False, True])
+def test_the_end_is_seen_soon(seconds, percent):
+    late = paused(seconds, percent=percent)[-1] - seconds
+    assert late <= max(20.0, seconds / 50)
+
+
+def test_an_end_in_sight_is_looked_for_rarely_at_first_and_often_at_last():
+    looks = paused(7200, percent=True)
+    assert len(looks) < len(paused(7200)) / 2
+    assert looks[-1] - 7200 <= 20.0
+
+
+def test_a_limit_is_told_when_it_is_reached():
+    waiting = Looking(MOVING)
+    with pytest.raises(WaitTimeoutError):
+        waiting.wait(wait_timeout=30000.0, stall_timeout=1e9)
+    assert waiting.clock.now - 1000 < 30001
+
+
+def test_somebody_else_tells():
+    waiting, told = Looking(MOVING, MOVING, DONE), []
+    wait_until(
+        waiting.look, clock=waiting.clock, limits=Limits(), progress=waiting.lines.append, what="w", stand=lambda what, texts: told.append((what, texts))
+    )
+    assert waiting.lines == []
+    assert told == [("w", ["modifying"]), ("w", ["modifying"]), ("w", ["available"]), ("w", ["available"])]
 
 
 def test_nothing_moves():
@@ -119,8 +159,7 @@ def test_lines_when_something_moves_and_every_minute():
 def test_a_long_wait_is_never_silent_for_long():
     clock = FakeClock()
     told = []
-    Looking(*[MOVING] * 200, DONE, clock=clock)
-    waiting = Looking(*[MOVING] * 200, DONE, clock=clock)
+    waiting = Looking(*[MOVING] * 150, DONE, clock=clock)
     wait_until(waiting.look, clock=clock, limits=Limits(), progress=lambda line: told.append(clock.now), what="w")
     gaps = [after - before for before, after in zip(told, told[1:], strict=False)]
-    assert max(gaps) <= 60 + 20
+    assert clock.now > 5000 and max(gaps) <= 60

@@ -1,0 +1,176 @@
+# Copyright (c) the dbre.rds_encryption contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: names and behaviour may change in any release.
+
+"""One call for the reads that several hosts of a process make at the same moment, and no more calls in a second than RDS likes.
+
+Nothing is remembered: what anybody gets was read after he asked for it, so that it may serve for decisions like a read of his own.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.clock import Clock
+
+
+class Company:
+    """How many hosts this process works for at the moment; shared by all adapters of the process.
+
+    :param gather: seconds for which the first who asks waits for others, while there are any.
+    :param spacing: seconds between two calls, while there are others.
+    """
+
+    def __init__(self, clock, gather: float = 0.25, spacing: float = 0.2):
+        self.size = 1
+        self._clock = clock
+        self._gather = gather
+        self._spacing = spacing
+        self._lock = threading.Lock()
+        self._next = 0.0
+
+    def gather(self) -> None:
+        """Wait for others to join, if there are any."""
+        if self.size > 1:
+            self._clock.sleep(self._gather)
+
+    def take_turn(self) -> None:
+        """Wait until the next call may be made."""
+        if self.size < 2:
+            return
+        with self._lock:
+            now = self._clock.monotonic()
+            turn = max(now, self._next)
+            self._next = turn + self._spacing
+        if turn > now:
+            self._clock.sleep(turn - now)
+
+
+class _Asked:
+    """What is asked for until the read begins, and its answer."""
+
+    def __init__(self):
+        self.keys: set = set()
+        self.answered = threading.Event()
+        self.found = None
+        self.error: BaseException | None = None
+
+
+class Gathered:
+    """A read of things by their keys, one call for all who ask while the first of them waits for company.
+
+    :param read: ``(keys) -> whatever it finds of them``; the answer goes to everybody who asked, and is not to be changed by anybody.
+    """
+
+    def __init__(self, read: Callable, company: Company):
+        self._read = read
+        self._company = company
+        self._lock = threading.Lock()
+        self._open: _Asked | None = None
+
+    def get(self, keys=()):
+        """The answer of a read that began after this was called and covers these keys, and maybe others."""
+        with self._lock:
+            asked, first = self._open, self._open is None
+            if asked is None:
+                asked = self._open = _Asked()
+            asked.keys.update(keys)
+        if not first:
+            asked.answered.wait()
+        else:
+            try:
+                self._company.gather()
+            finally:
+                with self._lock:
+                    self._open = None
+            try:
+                self._company.take_turn()
+                asked.found = self._read(asked.keys)
+            except BaseException as e:
+                asked.error = e
+            finally:
+                asked.answered.set()
+        if asked.error is not None:
+            raise asked.error
+        return asked.found
+
+
+# Of this process.
+COMPANY = Company(Clock())
+_SHARED: dict[tuple, tuple[object, Gathered]] = {}
+_SHARED_LOCK = threading.Lock()
+
+
+def gathered(client, what: str, read: Callable) -> Gathered:
+    """The gathered read of a kind through a client: the same for all in company who use the client."""
+    if COMPANY.size < 2:
+        return Gathered(read, COMPANY)
+    with _SHARED_LOCK:
+        key = (id(client), what)
+        if key not in _SHARED:
+            _SHARED[key] = (client, Gathered(read, COMPANY))  # the client is kept, so that nobody else gets its id
+        return _SHARED[key][1]
+
+
+class Remembering:
+    """A client whose answers to the same question are the same for all in company: for what a host would merely like to know.
+
+    :param client: a boto3 client that is only used for reading.
+    """
+
+    def __init__(self, client):
+        self._client = client
+        self._lock = threading.Lock()
+        self._locks: dict[str, threading.Lock] = {}
+        self._answers: dict[str, object] = {}
+
+    def __getattr__(self, name):
+        attribute = getattr(self._client, name)
+        if not name.startswith(("describe_", "list_", "get_")):
+            return attribute
+        if name == "get_paginator":
+            return lambda operation: _Pages(self, attribute(operation), operation)
+        return lambda **parameters: self.once(f"{name} {parameters}", lambda: attribute(**parameters))
+
+    def once(self, question: str, ask: Callable):
+        """The answer of the first who asked; who asks meanwhile waits for it. A failure is everybody's own."""
+        with self._lock:
+            lock = self._locks.setdefault(question, threading.Lock())
+        with lock:
+            if question not in self._answers:
+                self._answers[question] = ask()
+            return self._answers[question]
+
+
+class _Pages:
+    def __init__(self, owner: Remembering, paginator, operation: str):
+        self._owner = owner
+        self._paginator = paginator
+        self._operation = operation
+
+    def paginate(self, **parameters):
+        return self._owner.once(f"{self._operation} pages {parameters}", lambda: list(self._paginator.paginate(**parameters)))
+
+
+_REMEMBERING: dict[int, Remembering] = {}
+
+
+def remembered(client):
+    """The client itself, or, in company, one that asks each question once until ``forget``."""
+    if COMPANY.size < 2:
+        return client
+    with _SHARED_LOCK:
+        found = _REMEMBERING.get(id(client))
+        if found is None:
+            found = _REMEMBERING[id(client)] = Remembering(client)
+        return found
+
+
+def forget() -> None:
+    """Nothing that was read is remembered any more."""
+    with _SHARED_LOCK:
+        _REMEMBERING.clear()
+        _SHARED.clear()

@@ -1,0 +1,178 @@
+# Copyright (c) the dbre.rds_encryption contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""One call for the reads of many hosts, never an answer from before the question; moments at which many wake; a pace for all."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter import gathered as module
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.clock import on_grid
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.gathered import Company, Gathered, Remembering
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.rds_read import describe_instances_of, describe_snapshots_of
+from fakes.clock import FakeClock
+from hypothesis import given
+from hypothesis import strategies as st
+
+
+class Gate(FakeClock):
+    """A clock on which who gathers waits until the test lets him go on."""
+
+    def __init__(self):
+        super().__init__()
+        self.reached, self.open = threading.Event(), threading.Event()
+
+    def sleep(self, seconds):
+        self.reached.set()
+        self.open.wait(20)
+        super().sleep(seconds)
+
+
+def together(reads, clock, *keys):
+    """What each who asks for one of the keys gets, all of them while the first one gathers."""
+    company = Company(clock)
+    company.size = len(keys)
+    gathered, answers = Gathered(reads, company), {}
+
+    def ask(key):
+        try:
+            answers[key] = gathered.get([key])
+        except Exception as e:
+            answers[key] = e
+
+    first = threading.Thread(target=ask, args=keys[:1])
+    first.start()
+    assert clock.reached.wait(20)
+    rest = [threading.Thread(target=ask, args=(key,)) for key in keys[1:]]
+    for thread in rest:
+        thread.start()
+    while gathered._open is not None and len(gathered._open.keys) < len(keys):
+        pass
+    clock.open.set()
+    for thread in (first, *rest):
+        thread.join(20)
+    return answers
+
+
+def test_who_asks_while_the_first_waits_shares_his_call():
+    asked = []
+    answers = together(lambda keys: asked.append(sorted(keys)) or "all", Gate(), "a", "b", "c")
+    assert asked == [["a", "b", "c"]] and answers == dict.fromkeys("abc", "all")
+
+
+def test_a_failure_is_everybodys():
+    def read(keys):
+        raise OSError("no answer")
+
+    assert {str(error) for error in together(read, Gate(), "a", "b").values()} == {"no answer"}
+
+
+def test_nobody_gets_an_answer_from_before_he_asked():
+    asked = []
+    gathered = Gathered(lambda keys: asked.append(set(keys)) or len(asked), Company(FakeClock()))
+    assert [gathered.get(["a"]), gathered.get(["a"])] == [1, 2] and asked == [{"a"}, {"a"}]
+
+
+def test_alone_nobody_waits_for_company_or_for_his_turn():
+    clock = FakeClock()
+    company = Company(clock)
+    Gathered(lambda keys: None, company).get(["a"])
+    company.take_turn()
+    assert clock.now == 1000
+
+
+def test_calls_of_many_keep_a_distance():
+    clock = FakeClock()
+    company = Company(clock, spacing=0.2)
+    company.size = 3
+    for _each in range(11):
+        company.take_turn()
+    assert clock.now == pytest.approx(1002)
+
+
+class Client:
+    """Answers reads, and counts them."""
+
+    def __init__(self):
+        self.asked = []
+
+    def describe_quotas(self, **parameters):
+        self.asked.append(parameters)
+        if parameters.get("Fails"):
+            raise OSError("no answer")
+        return {"n": len(self.asked)}
+
+    def get_paginator(self, operation):
+        self.asked.append(operation)
+        return self
+
+    def paginate(self, **parameters):
+        self.asked.append(parameters)
+        items = [each for one in parameters.get("Filters", []) for each in one["Values"]]
+        return [{"DBInstances": [{"id": each} for each in items], "DBSnapshots": [{"id": each} for each in items]}]
+
+    def describe_db_snapshots(self, **parameters):
+        self.asked.append(parameters)
+        return {"DBSnapshots": [{"id": parameters["DBSnapshotIdentifier"]}]}
+
+
+def test_the_same_question_is_asked_once():
+    client = Client()
+    reading = Remembering(client)
+    assert reading.describe_quotas(A=1) == reading.describe_quotas(A=1) == {"n": 1}
+    assert reading.describe_quotas(A=2) == {"n": 2}
+    assert reading.get_paginator("x").paginate(B=1) == reading.get_paginator("x").paginate(B=1)
+    assert client.asked.count({"B": 1}) == 1
+
+
+def test_a_failure_is_not_remembered():
+    client = Client()
+    reading = Remembering(client)
+    for _each in range(2):
+        with pytest.raises(OSError):
+            reading.describe_quotas(Fails=True)
+    assert len(client.asked) == 2
+
+
+def test_in_company_only():
+    client = Client()
+    assert module.remembered(client) is client
+    assert module.gathered(client, "x", list) is not module.gathered(client, "x", list)
+    module.COMPANY.size = 2
+    try:
+        assert module.remembered(client) is module.remembered(client) is not client
+        assert module.gathered(client, "x", list) is module.gathered(client, "x", list)
+        before = module.remembered(client)
+        module.forget()
+        assert module.remembered(client) is not before
+    finally:
+        module.COMPANY.size = 1
+        module.forget()
+
+
+def test_many_keys_in_few_calls():
+    client = Client()
+    keys = {("dbi-resource-id", f"db-{n}") for n in range(150)} | {("db-instance-id", "new-one")}
+    assert len(describe_instances_of(client, keys)) == 151
+    assert sum(isinstance(each, dict) for each in client.asked) == 3
+
+
+def test_one_snapshot_is_asked_for_by_its_name_and_many_by_a_filter():
+    client = Client()
+    assert describe_snapshots_of(client, {"a"}) == [{"id": "a"}] and client.asked == [{"DBSnapshotIdentifier": "a"}]
+    assert describe_snapshots_of(client, {"a", "b"}) == [{"id": "a"}, {"id": "b"}]
+
+
+@given(st.floats(0, 1e6), st.floats(1, 300))
+def test_pauses_end_on_the_grid_and_are_no_less_than_half(now, seconds):
+    pause = on_grid(now, seconds)
+    assert seconds / 2 - 1e-6 <= pause <= seconds + 1e-6
+
+
+@given(st.lists(st.floats(0, 20), min_size=2, max_size=40))
+def test_who_pauses_alike_wakes_together(starts):
+    wakes = {round(now + on_grid(now, 20.0), 3) for now in starts}
+    assert len(wakes) <= 4
