@@ -23,6 +23,7 @@ import threading
 
 _SIZE = struct.Struct("<Q")
 _MOMENT = struct.Struct("<d")
+_HEAD = 8  # bytes of a moment
 
 
 class Spool:
@@ -110,7 +111,7 @@ class Recent:
     def _load(self):
         with self._locked():
             whole = _read(self._file.fileno(), os.fstat(self._file.fileno()).st_size)
-        return pickle.loads(whole[_MOMENT.size :]) if len(whole) > _MOMENT.size else None
+        return pickle.loads(whole[_HEAD:]) if len(whole) > _HEAD else None
 
     def _store(self, what) -> None:
         fd = self._file.fileno()
