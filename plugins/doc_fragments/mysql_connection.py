@@ -101,7 +101,7 @@ def _option(name: str, description: str, required: bool = False, many: bool = Fa
         text = text.replace("type: dict", "type: list\n    elements: dict" + ("" if required else "\n    default: []"))
     if required:
         text += "    required: true\n"
-    return text + _SUBOPTIONS.replace("@.", f"{name}.").lstrip("\n")
+    return text + _SUBOPTIONS.replace("@.", f"{name}[]." if many else f"{name}.").lstrip("\n")
 
 
 class ModuleDocFragment:
