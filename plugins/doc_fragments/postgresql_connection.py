@@ -101,7 +101,7 @@ options:
         default: 30
 """
 
-    SERVERS = DOCUMENTATION.replace("connection.", "servers[].").replace(
+    SERVERS: str = DOCUMENTATION.replace("connection.", "servers[].").replace(
         """  connection:
     description:
       - The server, and how to log in to it.

@@ -6,8 +6,8 @@
 
 """What the worker processes of one controller leave for each other: who asked for what, who works on it, and the answers.
 
-It is kept in a file without a name, which only processes forked from this one can reach, and which is gone with the last of them, however
-they end: requests may hold secrets.
+It is kept in memory that has no name, which only processes forked from this one can reach, and which is gone with the last of them, however
+they end: requests may hold secrets, and these never reach a disk.
 """
 
 from __future__ import annotations
@@ -30,28 +30,28 @@ class Spool:
     """Entries in the order in which they were added: ``(kind, ident, key, content)``."""
 
     def __init__(self):
-        self._file = tempfile.TemporaryFile()
+        self._fd = _nameless()
         self._threads = threading.Lock()  # the file's lock is that of a process
 
     @contextlib.contextmanager
     def locked(self):
         """Nobody else adds or reads meanwhile."""
         with self._threads:
-            fcntl.lockf(self._file, fcntl.LOCK_EX)
+            fcntl.lockf(self._fd, fcntl.LOCK_EX)
             try:
                 yield
             finally:
-                fcntl.lockf(self._file, fcntl.LOCK_UN)
+                fcntl.lockf(self._fd, fcntl.LOCK_UN)
 
     def add(self, kind: str, ident: str, key: tuple, content=None) -> None:
         """Add an entry; the caller holds the lock."""
         packed = pickle.dumps((kind, ident, key, pickle.dumps(content)))
-        fd = self._file.fileno()
+        fd = self._fd
         _write(fd, _SIZE.pack(len(packed)) + packed, os.fstat(fd).st_size)
 
     def entries(self, *kinds: str) -> list[tuple]:
         """All entries of these kinds; the content of each is still packed (``unpacked``). The caller holds the lock."""
-        fd = self._file.fileno()
+        fd = self._fd
         size, at, found = os.fstat(fd).st_size, 0, []
         whole = _read(fd, size)
         while at < size:
@@ -64,7 +64,7 @@ class Spool:
 
     def clear(self) -> None:
         """Nothing is in it any more; the caller holds the lock."""
-        os.ftruncate(self._file.fileno(), 0)
+        os.ftruncate(self._fd, 0)
 
 
 class Recent:
@@ -74,7 +74,7 @@ class Recent:
     """
 
     def __init__(self, clock, seconds: float = 10.0):
-        self._file = tempfile.TemporaryFile()
+        self._fd = _nameless()
         self._clock = clock
         self._seconds = seconds
 
@@ -93,30 +93,38 @@ class Recent:
     def forget(self) -> None:
         """What was read so far is old: something may have changed."""
         with self._locked():
-            os.ftruncate(self._file.fileno(), 0)
-            _write(self._file.fileno(), _MOMENT.pack(self._clock.monotonic()), 0)
+            os.ftruncate(self._fd, 0)
+            _write(self._fd, _MOMENT.pack(self._clock.monotonic()), 0)
 
     @contextlib.contextmanager
     def _locked(self):
-        fcntl.lockf(self._file, fcntl.LOCK_EX)
+        fcntl.lockf(self._fd, fcntl.LOCK_EX)
         try:
             yield
         finally:
-            fcntl.lockf(self._file, fcntl.LOCK_UN)
+            fcntl.lockf(self._fd, fcntl.LOCK_UN)
 
     def _forgotten(self) -> float:
-        head = _read(self._file.fileno(), _MOMENT.size)
+        head = _read(self._fd, _MOMENT.size)
         return _MOMENT.unpack(head)[0] if len(head) == _MOMENT.size else 0.0
 
     def _load(self):
         with self._locked():
-            whole = _read(self._file.fileno(), os.fstat(self._file.fileno()).st_size)
+            whole = _read(self._fd, os.fstat(self._fd).st_size)
         return pickle.loads(whole[_HEAD:]) if len(whole) > _HEAD else None
 
     def _store(self, what) -> None:
-        fd = self._file.fileno()
+        fd = self._fd
         os.ftruncate(fd, _MOMENT.size)
         _write(fd, pickle.dumps(what), _MOMENT.size)
+
+
+def _nameless() -> int:
+    """A descriptor of an empty file that nobody else can open: memory where the system has such files (Linux), else one without a name."""
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("rds-encryption", os.MFD_CLOEXEC)
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())
 
 
 def _hashed(key: str) -> str:

@@ -53,8 +53,10 @@ def test_threads_do_not_write_over_each_other():
         assert sorted(int(entry[1]) for entry in spool.entries("ask")) == list(range(50))
 
 
-def test_the_file_has_no_name():
-    assert os.fstat(Spool()._file.fileno()).st_nlink == 0
+def test_it_has_no_name_and_is_on_no_disk():
+    spool = Spool()
+    assert os.fstat(spool._fd).st_nlink == 0
+    assert os.readlink(f"/proc/self/fd/{spool._fd}").startswith("/memfd:")
 
 
 class TestRecent:
