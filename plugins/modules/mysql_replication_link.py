@@ -229,6 +229,12 @@ lag_seconds:
   description: Seconds between reading a place on the source and seeing it applied on the target.
   returned: with state linked
   type: float
+measures:
+  description: What took how long, for the report of a run.
+  returned: with states linked and drained
+  type: list
+  elements: dict
+  sample: [{"resource": "new-prod-one", "measure": "lag", "value": 0.4, "unit": "s", "text": "until it had what its source had at one moment"}]
 bytes_behind:
   description: Bytes of the source's log that were not applied at the last look; null if the login may not see the sizes of its files.
   returned: with state linked

@@ -77,6 +77,12 @@ servers:
       before_ms: 21.3
       after_ms: 0.4
       tables: [{"schema": "shop", "table": "orders", "bytes": 52428800, "verdict": "read", "before_ms": 21.3, "after_ms": 0.4}]
+measures:
+  description: The medians of single reads before and after, for the report of a run.
+  returned: always
+  type: list
+  elements: dict
+  sample: [{"resource": "new-prod-one", "measure": "read_latency_after_warm_up", "value": 0.4, "unit": "ms", "text": "median of single reads"}]
 time_budget:
   description: The seconds that were given.
   returned: always

@@ -76,6 +76,7 @@ def test_rows_indexes_and_what_is_stored_aside_are_read_from_the_disk(stocked, c
     assert {(row["schema"], row["verdict"]) for row in server["tables"]} == {("shop", "read"), ("depot", "read")}
     (odd,) = (row for row in server["tables"] if row["table"] == "odd`name")
     assert odd["before_ms"] > 0 and odd["after_ms"] > 0
+    assert [measure["measure"] for measure in done["measures"]] == ["read_latency_before_warm_up", "read_latency_after_warm_up"]
     assert "tables read" in heard.lines[-1]
 
 

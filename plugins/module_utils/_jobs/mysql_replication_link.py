@@ -239,10 +239,16 @@ def _linked(context) -> dict:
             mode=decision.mode,
             caught_up=True,
             lag_seconds=round(caught.lag, 3),
+            measures=[_measure(target, "lag", caught.lag, "until it had what its source had at one moment")],
             bytes_behind=caught.behind,
             position=applied.as_dict() if applied else None,
             source_position=caught.end.as_dict(),
         )
+
+
+def _measure(target: Server, name: str, seconds: float, text: str) -> dict:
+    """One figure for the report of the run."""
+    return {"resource": target.label.removeprefix("target "), "measure": name, "value": round(seconds, 3), "unit": "s", "text": text}
 
 
 def _host(server: Server, options: dict) -> str:
@@ -383,6 +389,7 @@ class _Drain:
             mode=link.GTID if seen.status.by_gtid else link.COORDINATES,
             replicas=[server.label for server in self.replicas],
             duration_seconds=round(self.context.clock.monotonic() - self.began, 3),
+            measures=[_measure(self.target, "drain", self.context.clock.monotonic() - self.began, "until it was proven to have everything, behind the fence")],
         )
 
     def _shows(self, server: Server, value: str):

@@ -74,7 +74,23 @@ def warm_up_servers(context, means: Means) -> dict:
             results += [_told(context, work, tables, name) for work, tables, name in pending]
         else:
             results += [dict(server=name, complete=False, read_bytes=0, tables=table_rows(tables, None, {}, {})) for _work, tables, name in pending]
-    return dict(changed=False, time_budget=params["time_budget"], servers=results)
+    return dict(changed=False, time_budget=params["time_budget"], servers=results, measures=[m for result in results for m in _measures(result)])
+
+
+def _measures(result: dict) -> list[dict]:
+    """What single reads took, for the report of the run."""
+    told = (("before_ms", "before"), ("after_ms", "after"))
+    return [
+        {
+            "resource": result["server"],
+            "measure": f"read_latency_{when}_warm_up",
+            "value": result[key],
+            "unit": "ms",
+            "text": f"median of single reads at places of the largest tables, {when} they were read through",
+        }
+        for key, when in told
+        if result.get(key) is not None
+    ]
 
 
 def _look(context, means: Means, options: dict, opened: ExitStack) -> tuple[Work, list[dict], str]:
