@@ -118,7 +118,9 @@ class Running:
             if text in said:
                 return
             assert not ended, f"the run ended without {text!r}:\n{said[-4000:]}"
-            assert time.monotonic() < deadline, f"no {text!r} in {limit} s:\n{said[-4000:]}"
+            if time.monotonic() > deadline:
+                self.kill()
+                raise AssertionError(f"no {text!r} in {limit} s:\n{said[-4000:]}")
             time.sleep(0.05)
 
     def wait(self, limit: float = LIMIT) -> Run:

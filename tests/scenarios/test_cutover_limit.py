@@ -11,7 +11,7 @@ FENCED = {"new-one", "new-one-replica", "old-one", "old-one-replica"}
 def at_terminal(operator, answer: str):
     """A run that asks, and is answered by somebody at a terminal."""
     running = operator.start(["one"], cutover_pause=True, terminal=True)
-    running.await_output("Cut over one? Type yes")
+    running.await_output("of one? Type yes")
     running.type(answer)
     return running.wait()
 
