@@ -14,7 +14,7 @@ import threading
 import time
 
 import pytest
-from conftest import PASSWORD, RealServer, free_network, make_pristine
+from real_servers import PASSWORD, RealServer, free_network, make_pristine
 from rds_lab.servers.certificates import issue
 
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.mysql import Server

@@ -169,24 +169,31 @@ def test_binary_logs_live_as_long_as_the_retention_says_or_a_replica_of_rds_need
             return [int(row["Log_name"].rpartition(".")[2]) for row in cursor.fetchall()]
 
     primary.query("CREATE TABLE app.t (n INT)", "CREATE USER 'repl'@'%' IDENTIFIED BY 'lab-Repl-1'", "GRANT REPLICATION SLAVE ON *.* TO 'repl'@'%'")
-    # no retention: gone as soon as they are closed
-    assert (logs(0), logs(hour)) == ([2], [3])
+    # no retention: gone as soon as they are closed (MariaDB keeps a file until InnoDB has passed it: what is in the way goes the next time)
+    await_that(lambda: len(logs(0)) == 1)
+    await_that(lambda: len(logs(hour)) == 1)
     # a retention in hours, by virtual time
     primary.query("CALL mysql.rds_set_configuration('binlog retention hours', 2)", "INSERT INTO app.t VALUES (1)")
-    assert (logs(2 * hour), logs(3.9 * hour), logs(4.1 * hour)) == ([3, 4], [3, 4, 5], [4, 5, 6])
+    first, second = logs(2 * hour)
+    assert logs(3.9 * hour)[:2] == [first, second]
+    await_that(lambda: logs(4.1 * hour)[0] == second)
     # a replica of RDS's own
     primary.query("CALL mysql.rds_set_configuration('binlog retention hours', NULL)")
     replica = another("replica", primary.resource_id)
     replica.wait_until_replicating()
     replica.query("CALL mysql.rds_stop_replication")
+    with engines.administration(primary.resource_id) as cursor:
+        cursor.execute("SHOW BINARY LOGS")
+        needed = int(cursor.fetchall()[-1]["Log_name"].rpartition(".")[2])
     primary.query("INSERT INTO app.t VALUES (2)")
-    assert logs(100 * hour) == [6, 7]
+    await_that(lambda: logs(100 * hour)[0] == needed)
+    assert logs(100 * hour)[0] == needed
     # a follower that RDS knows nothing of is not asked, and finds that what it needs is gone
     replica.query("CALL mysql.rds_start_replication")
     await_that(lambda: len(logs(100 * hour)) == 1)
     engines.promote(replica.resource_id)
     verb = "master" if primary.engine == "mariadb" else "source"
-    replica.query(f"CALL mysql.rds_set_external_{verb}('{primary.address}', 3306, 'repl', 'lab-Repl-1', 'mysql-bin-changelog.000006', 4, 1)")
+    replica.query(f"CALL mysql.rds_set_external_{verb}('{primary.address}', 3306, 'repl', 'lab-Repl-1', 'mysql-bin-changelog.{needed:06}', 4, 1)")
     replica.query("CALL mysql.rds_start_replication")
     with engines.administration(replica.resource_id) as cursor:
         await_that(lambda: cursor.execute("SHOW REPLICA STATUS") and cursor.fetchone()["Last_IO_Errno"] in (1236, 13114))
