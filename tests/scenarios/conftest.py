@@ -18,21 +18,28 @@ from scenario_play import TOP  # noqa: E402
 
 
 # What takes longest begins first.
-LONGEST = ("test_encrypt", "test_secrets", "test_operators_way", "test_torture", "test_postgresql", "test_servers_restart", "test_fence_holds",
-           "test_rollback_servers", "test_resume", "test_rollback", "test_faults", "test_two_operators", "test_dependents", "test_iam")
+LONGEST = ("test_replication", "test_encrypt", "test_secrets", "test_operators_way", "test_torture", "test_postgresql", "test_servers_restart",
+           "test_fence_holds", "test_rollback_servers", "test_resume", "test_rollback", "test_faults", "test_two_operators", "test_dependents", "test_iam")
+# Made at once, so that each worker may have its own.
+CHEAP = {"bench"}
 
 
-@pytest.hookimpl(tryfirst=True)
+def pytest_itemcollected(item):
+    """Tests that share what a fixture of their module made go to one worker, each of the others to whoever is free."""
+    if item.path.parent != pathlib.Path(__file__).resolve().parent:
+        return
+    shared = {name for name, found in item._fixtureinfo.name2fixturedefs.items() if found[-1].scope == "module"} - CHEAP
+    if shared:
+        chosen = item.callspec.params if hasattr(item, "callspec") else {}
+        fleets = [str(chosen[name]) for name in sorted(shared & set(chosen))]
+        item.add_marker(pytest.mark.xdist_group("-".join([item.path.stem, *fleets])))
+
+
 def pytest_collection_modifyitems(items):
-    """Tests that share a lab go to one worker, each of the others to whoever is free."""
+    """The longest first."""
     here = pathlib.Path(__file__).resolve().parent
-    ours = [item for item in items if item.path.parent == here]
-    for item in ours:
-        if {"start_lab", "tortured"} & set(item.fixturenames):
-            fleet = item.callspec.params.get("fleet", "") if hasattr(item, "callspec") else ""
-            item.add_marker(pytest.mark.xdist_group(f"{item.path.stem}{fleet}"))
     place = {name: number for number, name in enumerate(LONGEST)}
-    ours.sort(key=lambda item: place.get(item.path.stem, len(place)))
+    ours = sorted((item for item in items if item.path.parent == here), key=lambda item: place.get(item.path.stem, len(place)))
     items[:] = [*ours, *(item for item in items if item.path.parent != here)]
 
 
