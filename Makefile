@@ -71,7 +71,7 @@ lab-tests: setup ## the lab itself and the modules, against real database server
 .PHONY: scenarios
 scenarios: setup ## the playbooks against the lab; and whether the pages allow just the AWS calls that were made
 	rm -rf .cache/iam-actions
-	$(RUN) python -m pytest -q --timeout=900 --numprocesses 4 --dist loadgroup --no-loadscope-reorder tests/scenarios
+	$(RUN) python -m pytest -q --timeout=900 --numprocesses 4 --dist loadfile --no-loadscope-reorder tests/scenarios
 	$(RUN) python tools/iam_actions.py .cache/iam-actions
 
 .PHONY: molecule

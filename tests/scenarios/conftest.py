@@ -20,19 +20,6 @@ from scenario_play import TOP  # noqa: E402
 # What takes longest begins first.
 LONGEST = ("test_replication", "test_encrypt", "test_secrets", "test_operators_way", "test_torture", "test_postgresql", "test_servers_restart",
            "test_fence_holds", "test_rollback_servers", "test_resume", "test_rollback", "test_faults", "test_two_operators", "test_dependents", "test_iam")
-# Made at once, so that each worker may have its own.
-CHEAP = {"bench"}
-
-
-def pytest_itemcollected(item):
-    """Tests that share what a fixture of their module made go to one worker, each of the others to whoever is free."""
-    if item.path.parent != pathlib.Path(__file__).resolve().parent:
-        return
-    shared = {name for name, found in item._fixtureinfo.name2fixturedefs.items() if found[-1].scope == "module"} - CHEAP
-    if shared:
-        chosen = item.callspec.params if hasattr(item, "callspec") else {}
-        fleets = [str(chosen[name]) for name in sorted(shared & set(chosen))]
-        item.add_marker(pytest.mark.xdist_group("-".join([item.path.stem, *fleets])))
 
 
 def pytest_collection_modifyitems(items):
