@@ -67,7 +67,7 @@ unit: $(READY) ## unit tests: no network, no servers
 lab-tests: setup ## the lab itself and the modules, against real database servers
 	$(RUN) python -m pytest -q --timeout=600 --numprocesses 2 --dist loadfile tests/lab tests/database
 
-# They wait for virtual hours most of the time: four at once fit on two cores. Those that share a lab stay together (conftest.py).
+# They wait for virtual hours most of the time: four files at once fit on two cores; the longest begin first (conftest.py).
 .PHONY: scenarios
 scenarios: setup ## the playbooks against the lab; and whether the pages allow just the AWS calls that were made
 	rm -rf .cache/iam-actions
