@@ -62,12 +62,12 @@ class Watcher:
         self._binary_logs()
 
     def _binary_logs(self) -> None:
-        """Binary logs are rotated and purged in virtual time, but once a second at most: servers work in real time."""
+        """Binary logs are rotated and purged in virtual time, but every 15 s at most: servers work in real time, and many share a machine."""
         plane, now = self.plane, (self.plane.clock.now(), time.monotonic())
         every = plane.settings.binary_log_rotation
         if not every or self._logs is not None and self._logs.is_alive() or any(now[clock] < self._logs_due[clock] for clock in (0, 1)):
             return
-        first, self._logs_due = not any(self._logs_due), (now[0] + every, now[1] + 1)
+        first, self._logs_due = not any(self._logs_due), (now[0] + every, now[1] + 15)
         if not first:
             self._logs = threading.Thread(target=plane.engines.care_for_binary_logs, args=(now[0],), name="rds-lab binary logs", daemon=True)
             self._logs.start()
