@@ -27,9 +27,10 @@ options:
         replication from writing to the target (C(read_only), C(event_scheduler)).
       - V(proven) - the target and its replicas are marked as holding every write up to the fence in force. Ask for it only after
         M(dbre.rds_encryption.mysql_replication_link) answered that they are drained.
+      - V(given_up) - the target is marked as one that must never follow again. Ask for it in a rollback before the link is taken off.
       - V(ended) - the source bears no mark of the attempt any more. Ask for it after a rollback.
     type: str
-    choices: [begun, proven, ended]
+    choices: [begun, proven, given_up, ended]
     required: true
   binlog_retention_hours:
     description:
@@ -170,7 +171,7 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.replicat
 
 ARGUMENT_SPEC = dict(
     name=dict(type="str", required=True),
-    state=dict(type="str", choices=["begun", "proven", "ended"], required=True),
+    state=dict(type="str", choices=["begun", "proven", "given_up", "ended"], required=True),
     binlog_retention_hours=dict(type="str", default="NULL"),
     min_free_storage=dict(type="int", default=10),
     **PREFIX_SPEC,

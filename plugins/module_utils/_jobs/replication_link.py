@@ -33,6 +33,7 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.follow i
     held_group_name,
     plan_begin,
     plan_end,
+    plan_give_up,
     plan_proven,
     snapshot_identifier,
 )
@@ -82,6 +83,8 @@ def run(context) -> dict:
         topology = read()
         if params["state"] == "proven":
             return plan_proven(topology, context.clock.utc())
+        if params["state"] == "given_up":
+            return plan_give_up(topology)
         if params["state"] == "ended":
             return plan_end(topology)
         _see_to_storage(context, topology)

@@ -171,11 +171,11 @@ def _rename_to_name(topology: Topology, member: Member) -> Step:
         {"NewDBInstanceIdentifier": member.name},
         resource_id=member.target["DbiResourceId"] if member.target else None,
         replan=True,
-        still=_fence_in_force(topology),
+        still=fence_in_force(topology),
     )
 
 
-def _fence_in_force(topology: Topology) -> Callable[[list[dict]], bool]:
+def fence_in_force(topology: Topology) -> Callable[[list[dict]], bool]:
     """Whether the source is still fenced by the fence that this was planned under: a rollback may have begun meanwhile."""
     primary, fence_id = topology.primary, topology.fence_id
     resource_id, old_name = primary.source["DbiResourceId"], primary.old_name

@@ -41,6 +41,7 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.topolog
     seed_identifier,
     target_tags_for,
 )
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.cutover import fence_in_force
 
 # Until the cutover nothing but replication writes to the target: neither clients nor its own events (MySQL manual: read_only, event_scheduler).
 HELD_PARAMETERS = {"read_only": "1", "event_scheduler": "OFF"}
@@ -271,7 +272,7 @@ def plan_proven(topology: Topology, now: str) -> Plan:
     if topology.drained:
         return Plan()
     fence_id = topology.fence_id
-    still = _fence_in_force(topology)
+    still = fence_in_force(topology)
     replicas = [
         _mark_proven(member, fence_id, still)
         for member in topology.replicas
@@ -299,14 +300,25 @@ def _mark_proven(member: Member, fence_id: str, still: Callable[[list[dict]], bo
     )
 
 
-def _fence_in_force(topology: Topology) -> Callable[[list[dict]], bool]:
-    resource_id, old_name, fence_id = topology.primary.source["DbiResourceId"], topology.primary.old_name, topology.fence_id
+def plan_give_up(topology: Topology) -> Plan:
+    """The step by which a target never follows again, before its link is taken off: what it has applied since is noted nowhere then.
 
-    def still(instances: list[dict]) -> bool:
-        mine = next((i for i in instances if i["DbiResourceId"] == resource_id), None)
-        return mine is not None and mine["DBInstanceIdentifier"] == old_name and tags_of(mine).get(TAG_FENCE_ID) == fence_id
-
-    return still
+    It bears another id than the attempt from now on, so that whoever dies between this and ``plan_end`` leaves nothing that could be taken
+    for a target which was just restored and begins at the coordinates of its snapshot.
+    """
+    primary = topology.primary
+    if primary is None or primary.target is None or topology.link_id is None or primary.cut_over:
+        return Plan()
+    if tags_of(primary.target).get(TAG_FENCE_ID) != topology.link_id:
+        return Plan()
+    step = Step(
+        "AddTagsToResource",
+        primary.target_identifier,
+        f"Mark {primary.target_identifier} as one that follows nobody any more",
+        {"Tags": {TAG_FENCE_ID: f"{topology.link_id}-given-up"}},
+        resource_id=primary.target["DbiResourceId"],
+    )
+    return Plan(stages([step]))
 
 
 def plan_end(topology: Topology) -> Plan:

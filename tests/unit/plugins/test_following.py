@@ -165,6 +165,23 @@ def test_given_up_it_is_named_until_it_is_gone_and_never_used():
     assert made.truth("x")["StorageEncrypted"]
 
 
+def test_a_rollback_that_dies_leaves_no_target_that_could_begin_at_its_coordinates_again():
+    made = region()
+    run = Following(made, "x")
+    run.preflight()
+    run.seed()
+    assert not run.link("begun")["drained_once"]
+    run.link("given_up")
+    made.links.clear()  # here the link is taken off, and the run dies
+    assert run.link("begun")["drained_once"]
+    with pytest.raises((RefusedError, AssertionError), match="given-up"):
+        Following(made, "x").everything()
+    assert made.truth("x")["StorageEncrypted"] is False
+    run.link("given_up")
+    run.link("ended")
+    assert run.info()["link_id"] is None
+
+
 def test_retire_takes_the_seed_and_the_group_along():
     made = region()
     Following(made, "x").everything()
