@@ -19,7 +19,7 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.mysql
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.mysql_accounts import read_configuration, set_configuration
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.common import limits_of
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.database_login import MissingInstanceError
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.mysql_server import DEFAULT_PORT, open_server, server_dict
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.mysql_server import DEFAULT_PORT, open_server, see_that_they_differ, server_dict
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.restarts import despite_restarts
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import EncryptionError, RefusedError, StatementError, WaitTimeoutError
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.mysql_server import MYSQL
@@ -206,6 +206,7 @@ def _linked(context) -> dict:
             if not context.check_mode:
                 raise
             return dict(changed=True, action=link.SET, caught_up=False, source_host=wish.host, source_port=wish.port)
+        see_that_they_differ(source, target, params["target"])
         decision, seen = _decide(source, target, wish)
         known = dict(
             changed=decision.action != link.NOTHING,
@@ -330,6 +331,7 @@ def _drained(context, began: float) -> dict:
     with contextlib.ExitStack() as stack:
         source = stack.enter_context(open_server(context, params["source"], "source"))
         target = stack.enter_context(open_server(context, params["target"], "target"))
+        see_that_they_differ(source, target, params["target"])
         replicas = [
             stack.enter_context(open_server(context, options, f"replica {number} of the target")) for number, options in enumerate(params["replicas"], 1)
         ]
