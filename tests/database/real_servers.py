@@ -11,6 +11,7 @@ import re
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 
 import pymysql
@@ -184,7 +185,11 @@ def make_pristine(family: str, folder: pathlib.Path) -> pathlib.Path:
     if "global_priv" not in text:
         raise RuntimeError(f"no scripts that make MariaDB's grant tables in {share}")
     command = [*program, "--bootstrap", "--user=root", f"--datadir={data}", "--innodb-log-file-size=8M", "--enforce-storage-engine="]
-    subprocess.run([*command, "--max-allowed-packet=16M"], input=text, text=True, check=True, capture_output=True)
+    with tempfile.TemporaryDirectory(dir=folder) as temporary:  # for the same reason as that of a server above
+        command += ["--max-allowed-packet=16M", f"--tmpdir={temporary}"]
+        made = subprocess.run(command, input=text, text=True, check=False, capture_output=True)
+    if made.returncode:
+        raise RuntimeError(f"MariaDB does not make its grant tables: {made.stderr[-2000:]}")
     return data
 
 

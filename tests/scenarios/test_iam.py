@@ -112,11 +112,17 @@ FOLLOW = """
 """
 
 
-def test_what_a_target_that_follows_takes_goes_with_the_original(double, tmp_path):
+def test_what_a_target_that_follows_takes_goes_with_the_original(double, operator, tmp_path):
     """Without SQL, which proves in truth what is only said here: what RDS holds of it, made, used and retired by the identities for that."""
     double.seed("one", DBParameterGroups=[{"DBParameterGroupName": "default.mariadb10.11", "ParameterApplyStatus": "in-sync"}])
-    (tmp_path / "encrypt.yml").write_text(FOLLOW)
-    double.operator(tmp_path).run(["one"], str(tmp_path / "encrypt.yml")).good()
+    play = tmp_path / "encrypt.yml"
+    play.write_text(FOLLOW.partition("    - dbre.rds_encryption.rds_encrypted_restore:\n")[0])
+    operator.run(["one"], str(play)).good()
+    # Who only looks reads what the group holds by now.
+    assert "changed=0" in operator.run(["one"], str(play), "--check").good().output
+    assert "rds:DescribeDBParameters" in called(double, "audit")
+    play.write_text(FOLLOW)
+    operator.run(["one"], str(play)).good()
     there = double.instances()
     assert set(there) == {"one", "old-one", "new-one-seed"} and there["one"]["KmsKeyId"] == double.key()
     assert there["one"]["DBParameterGroups"][0]["DBParameterGroupName"] == "default.mariadb10.11"
@@ -126,7 +132,7 @@ def test_what_a_target_that_follows_takes_goes_with_the_original(double, tmp_pat
     values = double.client("rds").describe_db_parameters(DBParameterGroupName=held[0], Source="user")["Parameters"]
     assert {each["ParameterName"]: each["ParameterValue"] for each in values} == {"read_only": "1", "event_scheduler": "OFF"}
 
-    retired = double.operator(tmp_path / "retire").run(["one"], "retire.yml", retire_action="delete", retire_after_days=0, retire_confirm=["one"])
+    retired = operator.run(["one"], "retire.yml", retire_action="delete", retire_after_days=0, retire_confirm=["one"])
     assert set(double.instances()) == {"one"}, retired.good().output[-2000:]
     left = {group["DBParameterGroupName"] for group in double.client("rds").describe_db_parameter_groups()["DBParameterGroups"]}
     assert not left & set(held) and "rds:DeleteDBParameterGroup" in called(double, "retire")
