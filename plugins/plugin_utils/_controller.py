@@ -18,6 +18,7 @@ strategy is ``free``, the third does the work by itself, or waits for whoever is
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import random
 import threading
@@ -236,11 +237,11 @@ class _Fleet:
         self._failed: set[str] = set()
 
     def work(self) -> None:
-        COMPANY.size = len(self._asked)
+        COMPANY.grow(len(self._asked), min(request["params"].get("poll_interval") or math.inf for _ident, _key, request in self._asked))
         try:
             all_at_once({_name_of(request): lambda i=ident, k=key, r=request: self._one(i, k, r) for ident, key, request in self._asked}, self._board)
         finally:
-            COMPANY.size = 1
+            COMPANY.grow(1, math.inf)
             forget()
 
     def _one(self, ident: str, key: tuple, request: dict) -> None:

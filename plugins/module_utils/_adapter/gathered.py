@@ -12,6 +12,7 @@ Nothing is remembered: what anybody gets was read after he asked for it, so that
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable
 
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.clock import Clock
@@ -20,17 +21,26 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.clock
 class Company:
     """How many hosts this process works for at the moment; shared by all adapters of the process.
 
+    A few calls go at once, as gates and changes make them; many keep to a pace, on average less than RDS begins to throttle.
+
     :param gather: seconds for which the first who asks waits for others, while there are any.
-    :param spacing: seconds between two calls, while there are others.
+    :param within: seconds in which no more than ``CALLS`` begin, while there are others.
     """
 
-    def __init__(self, clock, gather: float = 0.25, spacing: float = 0.2):
+    CALLS = 45
+
+    def __init__(self, clock, gather: float = 0.25, within: float = 10.0):
         self.size = 1
         self._clock = clock
-        self._gather = gather
-        self._spacing = spacing
+        self._usual = self._gather, self._within = gather, within
         self._lock = threading.Lock()
-        self._next = 0.0
+        self._begun: deque[float] = deque(maxlen=self.CALLS)
+
+    def grow(self, size: int, poll_interval: float) -> None:
+        """Work for so many hosts from now on; who looks at RDS more often than once in ten seconds also wants a faster pace."""
+        hurry = min(1.0, poll_interval / 10)
+        self._gather, self._within = (usual * hurry for usual in self._usual)
+        self.size = size
 
     def gather(self) -> None:
         """Wait for others to join, if there are any."""
@@ -43,8 +53,8 @@ class Company:
             return
         with self._lock:
             now = self._clock.monotonic()
-            turn = max(now, self._next)
-            self._next = turn + self._spacing
+            turn = max(now, self._begun[0] + self._within) if len(self._begun) == self.CALLS else now
+            self._begun.append(turn)
         if turn > now:
             self._clock.sleep(turn - now)
 

@@ -84,13 +84,27 @@ def test_alone_nobody_waits_for_company_or_for_his_turn():
     assert clock.now == 1000
 
 
-def test_calls_of_many_keep_a_distance():
+@given(st.lists(st.floats(0, 3), min_size=100, max_size=300), st.sampled_from([10.0, 20.0]))
+def test_calls_of_many_keep_to_a_pace_that_lets_few_go_at_once(pauses, poll_interval):
     clock = FakeClock()
-    company = Company(clock, spacing=0.2)
-    company.size = 3
-    for _each in range(11):
+    company = Company(clock)
+    company.grow(3, poll_interval)
+    begun = []
+    for pause in pauses:
+        clock.sleep(pause / 10)
         company.take_turn()
-    assert clock.now == pytest.approx(1002)
+        begun.append(clock.now)
+    assert begun[Company.CALLS - 1] == pytest.approx(1000 + sum(pauses[: Company.CALLS]) / 10), "the first had to wait"
+    assert all(begun[number] - begun[number - Company.CALLS] >= 10 - 1e-6 for number in range(Company.CALLS, len(begun)))
+
+
+def test_who_looks_more_often_calls_more_often():
+    clock = FakeClock()
+    company = Company(clock)
+    company.grow(2, 0.5)
+    for _each in range(10 * Company.CALLS):
+        company.take_turn()
+    assert clock.now == pytest.approx(1000 + 9 * 0.5)
 
 
 class Client:
