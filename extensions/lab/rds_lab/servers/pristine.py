@@ -160,8 +160,8 @@ def _initialize_mariadb(program: pathlib.Path, server: Server, help_text: str) -
     # A server that starts deletes the temporary tables that it finds: those of another one, if they share the folder.
     server.temporary.mkdir(parents=True, exist_ok=True)
     _run([program, "--bootstrap", "--user=root", f"--datadir={server.data}", f"--tmpdir={server.temporary}", "--innodb-log-file-size=8M",
-          "--innodb-buffer-pool-size=16M", "--log-warnings=0", "--innodb-flush-method=nosync", "--debug-no-sync", "--enforce-storage-engine=", "--max-allowed-packet=16M",
-          "--net-buffer-length=16K"], text=text)
+          "--innodb-buffer-pool-size=16M", "--log-warnings=0", "--innodb-flush-method=nosync", "--debug-no-sync", "--enforce-storage-engine=",
+          "--max-allowed-packet=16M", "--net-buffer-length=16K"], text=text)
 
 
 def _write_accounts(server: Server, facts: dict) -> None:
