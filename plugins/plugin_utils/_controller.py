@@ -226,9 +226,9 @@ class _Fleet:
     """
 
     def __init__(self, asked: list[tuple], run_of):
-        self._asked = asked
+        self._asked = {name: entry for name, entry in zip(_names(asked), asked, strict=True)}
         self._run_of = {request["action"]: run_of(request["action"]) for _ident, _key, request in asked}
-        names = [_name_of(request) for _ident, _key, request in asked]
+        names = list(self._asked)
         clock = Clock()
         many = len(names) >= MANY
         self._clock = GridClock(random.uniform(0, 64)) if len(names) > 1 else clock
@@ -237,15 +237,14 @@ class _Fleet:
         self._failed: set[str] = set()
 
     def work(self) -> None:
-        COMPANY.grow(len(self._asked), min(request["params"].get("poll_interval") or math.inf for _ident, _key, request in self._asked))
+        COMPANY.grow(len(self._asked), min(request["params"].get("poll_interval") or math.inf for _ident, _key, request in self._asked.values()))
         try:
-            all_at_once({_name_of(request): lambda i=ident, k=key, r=request: self._one(i, k, r) for ident, key, request in self._asked}, self._board)
+            all_at_once({name: lambda n=name: self._one(n, *self._asked[n]) for name in self._asked}, self._board)
         finally:
             COMPANY.grow(1, math.inf)
             forget()
 
-    def _one(self, ident: str, key: tuple, request: dict) -> None:
-        name = _name_of(request)
+    def _one(self, name: str, ident: str, key: tuple, request: dict) -> None:
         stand = (lambda what, texts: self._board.stand(name, what, texts)) if self._board else None
         try:
             before = f"{request['host']} {request['after']}"
@@ -263,7 +262,12 @@ class _Fleet:
             self._ended[name].set()
 
 
-def _name_of(request: dict) -> str:
-    """Host and target of a request, for order and for the operator."""
-    target = request["params"].get("target_db_instance_identifier")
-    return f"{request['host']} {target}" if target else request["host"]
+def _names(asked: list[tuple]) -> list[str]:
+    """What each request is called: its host, the target where it has one, and a number where a host asks several times for the same."""
+    names: list[str] = []
+    for _ident, _key, request in asked:
+        target = request["params"].get("target_db_instance_identifier")
+        name = f"{request['host']} {target}" if target else request["host"]
+        same = sum(each == name or each.startswith(f"{name} #") for each in names)
+        names.append(f"{name} #{same + 1}" if same else name)
+    return names

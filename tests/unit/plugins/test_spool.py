@@ -131,6 +131,19 @@ def test_each_host_gets_its_own_answer_once(spool):
     assert [controller._answer_to(request(host)) for host in "abc"] == [None] * 3
 
 
+def test_a_host_that_asks_for_several_things_gets_an_answer_to_each(spool):
+    for number in range(3):
+        in_a_process(lambda n=number: controller._ask(request("h", number=n), ""))
+    meeting = threading.Barrier(3, timeout=20)
+
+    def run(context):
+        meeting.wait()
+        return dict(changed=False, number=context.params["number"])
+
+    work(spool, run)
+    assert [controller._answer_to(request("h", number=number))["number"] for number in (2, 0, 1)] == [2, 0, 1]
+
+
 def test_who_did_not_ask_or_asked_for_something_else_works_for_himself(spool):
     assert controller._answer_to(request()) is None
     controller._ask(request(name="one"), "")
