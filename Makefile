@@ -100,6 +100,10 @@ bench: WHO ?= ours,amazon.aws
 bench: $(READY) ## time, processor, memory and calls of encrypt.yml for whole fleets, beside amazon.aws alone: SIZES, WHO
 	$(RUN) python tools/bench.py --sizes $(SIZES) --jobs $(WHO)
 
+.PHONY: outage
+outage: setup ## the write outage of each strategy as an application sees it, on real servers: FLEET, RATE, TIMESCALE, STRATEGIES
+	$(RUN) python tools/outage.py
+
 .PHONY: browser
 browser: $(READY) ## the pages of the report in Chromium, on screens and as PDF; not a part of make test: it fetches 300 MB
 	$(RUN) tools/browser.sh

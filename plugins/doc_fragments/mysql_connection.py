@@ -120,7 +120,7 @@ class ModuleDocFragment:
         + "options:\n"
         + _option("source", "The server that applications use, which is followed, and how to log in to it.", required=True)
         + _option("seed", "The read replica of O(source) that stands still to be copied. Needed for O(state=seeded).")
-        + _option("target", "The encrypted copy that follows O(source). Needed for O(state=linked) and O(state=drained).")
+        + _option("target", "The encrypted copy that follows O(source). Needed for O(state=linked), O(state=compared) and O(state=drained).")
         + _option("replicas", "Read replicas of O(target), which must have applied everything, too, for O(state=drained).", many=True)
     )
     BASELINE: str = "options:\n" + _option(

@@ -29,13 +29,16 @@ options:
       - V(linked) makes O(target) follow O(source) and waits until it has caught up. Where the target begins is decided by its own state - at
         O(coordinates) if it never followed anybody, otherwise where it stands, also when the source has another address by now. The login
         C(rdsenc_LINK_ID) is made, or gets a new password, right before. A target that accepts writes or runs events is refused.
+      - V(compared) compares the rows of O(target) with those of O(source) while it follows and applications write, piece by piece, at equal places in
+        the source's binary log. Pieces that are being written to are looked at again, and named if they do not come to rest. Only reads, on the
+        source for at most half of the time.
       - V(drained) proves that O(target), and O(replicas), hold everything that O(source) holds. The caller has fenced the source before. A marker row
         is written on the source and awaited, then the end of the source's binary log, which does not move any more. It stops nothing.
       - V(absent) stops and takes off the link, and drops its login and marker on both sides. What cannot be done on a target that is still read only
         is named in RV(left), and done by the next call.
     type: str
     required: true
-    choices: [examined, seeded, linked, drained, absent]
+    choices: [examined, seeded, linked, compared, drained, absent]
   link_id:
     description:
       - An opaque id of this attempt, 1 to 16 lower-case letters and digits. Needed but for O(state=examined).
@@ -89,6 +92,11 @@ options:
       - C(Seconds_Behind_Source) is never asked. It is 0, too, while the network stands still.
     type: int
     default: 10
+  time_budget:
+    description:
+      - For O(state=compared), how many seconds to compare for. What is not compared by then is named.
+    type: int
+    default: 300
   drain_timeout:
     description:
       - For O(state=drained), the longest time for the whole proof, in seconds.
@@ -142,6 +150,17 @@ EXAMPLES = r"""
       db_instance_identifier: new-prod-one
       login_db_instance_identifier: prod-one
     coordinates: "{{ seeded.coordinates }}"
+
+- name: Compare the rows while applications write
+  dbre.rds_encryption.mysql_replication_link:
+    state: compared
+    link_id: f3b1c0ffee12
+    source:
+      db_instance_identifier: prod-one
+    target:
+      db_instance_identifier: new-prod-one
+      login_db_instance_identifier: prod-one
+    time_budget: 1800
 
 - name: Prove that nothing is missing, behind the fence
   dbre.rds_encryption.mysql_replication_link:
@@ -263,6 +282,20 @@ user:
   description: The login of the link.
   returned: with state linked
   type: str
+tables:
+  description:
+    - One row per table that both servers have, with the number of its pieces that are equal, differ, or are being written to. C(verdict) is
+      V(equal), V(differs), V(being written to) or V(not checked).
+  returned: with state compared
+  type: list
+  elements: dict
+  sample: [{"schema": "shop", "table": "orders", "bytes": 16384, "compared_rows": 7, "chunks": 1, "equal_chunks": 1, "different_chunks": 0,
+            "moving_chunks": 0, "verdict": "equal"}]
+summary:
+  description: Numbers of tables by verdict.
+  returned: with state compared
+  type: dict
+  sample: {"tables": 3, "equal": 2, "being written to": 1}
 drained:
   description:
     - Whether target and replicas hold everything that the source holds. V(false) comes with a failure, then also C(drain_timed_out) if it was for lack of
@@ -313,7 +346,7 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.mysql_re
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.mysql_server import CONNECTION_OPTIONS, connection_option
 
 ARGUMENT_SPEC = dict(
-    state=dict(type="str", required=True, choices=["examined", "seeded", "linked", "drained", "absent"]),
+    state=dict(type="str", required=True, choices=["examined", "seeded", "linked", "compared", "drained", "absent"]),
     source=connection_option(required=True),
     seed=connection_option(),
     target=connection_option(),
@@ -329,6 +362,7 @@ ARGUMENT_SPEC = dict(
     binlog_retention_hours=dict(type="int"),
     restore_binlog_retention=dict(type="str"),
     max_lag=dict(type="int", default=10),
+    time_budget=dict(type="int", default=300),
     drain_timeout=dict(type="int", default=300),
     **WAIT_SPEC,
 )

@@ -270,6 +270,9 @@ def test_the_whole_way_loses_and_doubles_nothing_wherever_it_dies(family, pristi
             assert status["source_user"] == "rdsenc_a1" and status["source_ssl_allowed"] == "Yes"
             assert not call(mysql_replication_link, arguments(fleet, "linked", **link))["changed"]
             follower = make_replica_of_target(fleet)
+            compared = call(mysql_replication_link, arguments(fleet, "compared", target=link["target"], time_budget=60))
+            verdicts = {row["table"]: row["verdict"] for row in compared["tables"]}
+            assert set(verdicts) == {"orders", "lines", "audit"} and "differs" not in verdicts.values()
         # Behind the fence the source has another address; the writers are gone.
         move(source, f"{fleet.network}.9")
         assert call(mysql_replication_link, arguments(fleet, "linked", **link), check=True)["action"] == "set"
@@ -353,6 +356,13 @@ def test_what_replication_does_not_get_over_is_told_at_once(family, pristine, tm
         assert "rdsenc_a1" not in [row["Database"] for row in source.run("SHOW DATABASES")]
         target.run("UNLOCK TABLES")
         assert drained(drain_timeout=30)["drained"] and rows(target, "audit") == rows(source, "audit") == [(1, 1), (2, 2)]
+        # Somebody changes what is on the target, in a way that replication never notices.
+        assert {row["verdict"] for row in call(mysql_replication_link, arguments(fleet, "compared", target=link["target"]))["tables"]} == {"equal"}
+        target.run("SET sql_log_bin = 0", "UPDATE shop.audit SET number = 3 WHERE writer = 2")
+        with pytest.raises(EncryptionError, match="does not hold the data of .*, which it follows. 1 table.s. differ: shop.audit") as failure:
+            call(mysql_replication_link, arguments(fleet, "compared", target=link["target"]))
+        assert [row["table"] for row in failure.value.facts["tables"] if row["verdict"] == "differs"] == ["audit"]
+        target.run("UPDATE shop.audit SET number = 2 WHERE writer = 2", "SET sql_log_bin = 1")
         # Somebody writes to the target.
         target.run("INSERT INTO shop.orders (id, writer) VALUES (7, 7)")
         source.run("INSERT INTO shop.orders (id, writer) VALUES (7, 8)")

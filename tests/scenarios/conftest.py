@@ -13,13 +13,16 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
+pytest.register_assert_rewrite("scenario_replication")
+
 from scenario_lab import Double, Lab  # noqa: E402
 from scenario_play import TOP  # noqa: E402
 
 
 # What takes longest begins first.
-LONGEST = ("test_replication", "test_encrypt", "test_secrets", "test_operators_way", "test_torture", "test_postgresql", "test_servers_restart",
-           "test_fence_holds", "test_rollback_servers", "test_resume", "test_rollback", "test_faults", "test_two_operators", "test_dependents", "test_iam")
+LONGEST = ("test_replication_mysql", "test_replication", "test_encrypt", "test_secrets", "test_operators_way", "test_torture", "test_postgresql",
+           "test_servers_restart", "test_fence_holds", "test_rollback_servers", "test_resume", "test_rollback", "test_faults", "test_two_operators",
+           "test_dependents", "test_iam")
 
 
 def pytest_collection_modifyitems(items):

@@ -125,6 +125,18 @@ def _digest_of(server: Server, schema: str, table: str) -> tuple[int | None, int
         return None, None
 
 
+def digest_chunk(server: Server, table: tuple[str, str], column: str | None, low: int | None, high: int | None) -> tuple[int | None, int | None]:
+    """``(rows, digest)`` of the rows of a table whose column lies in ``[low, high)``; of all rows without a column. None where the server cannot tell."""
+    bounds = [f"{name(column)} {sign} {int(bound)}" for sign, bound in ((">=", low), ("<", high)) if column is not None and bound is not None]
+    where = " WHERE " + " AND ".join(bounds) if bounds else ""
+    try:
+        return _digest(server, _columns(server, *table), f"{name(table[0])}.{name(table[1])}{where}")
+    except StatementError as e:
+        if server.lost(e):
+            raise
+        return None, None
+
+
 def _columns(server: Server, schema: str, table: str) -> list[str]:
     rows = server.rows(
         f"SELECT column_name AS c FROM information_schema.columns WHERE table_schema = {literal(schema)} AND table_name = {literal(table)}"

@@ -12,6 +12,7 @@ import re
 
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter import mysql_replication as adapter
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.mysql_link_absent import absent
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.mysql_link_compared import compared
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.mysql_link_drained import drained
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.mysql_link_linked import linked
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.mysql_link_seeded import seeded
@@ -37,7 +38,7 @@ def run(context) -> dict:
     retention = params["restore_binlog_retention"]
     if retention is not None and not _RETENTION.fullmatch(retention):
         raise RefusedError("restore_binlog_retention must be NULL or a number of hours.", done="Nothing was changed.")
-    needed = {"seeded": ("seed",), "linked": ("target",), "drained": ("target",)}.get(state, ())
+    needed = {"seeded": ("seed",), "linked": ("target",), "compared": ("target",), "drained": ("target",)}.get(state, ())
     missing = [name for name in needed if params[name] is None]
     if missing:
         raise RefusedError(f"state {state} needs {missing[0]}.", done="Nothing was changed.")
@@ -59,4 +60,4 @@ def _examined(context) -> dict:
         return dict(changed=False, server=server_dict(source), **found)
 
 
-_STATES = dict(examined=_examined, seeded=seeded, linked=linked, drained=drained, absent=absent)
+_STATES = dict(examined=_examined, seeded=seeded, linked=linked, compared=compared, drained=drained, absent=absent)
