@@ -171,6 +171,18 @@ def key_bounds(server: Server, table: tuple[str, str], column: str) -> tuple[int
     return None if row["low"] is None else (int(row["low"]), int(row["high"]))
 
 
+def next_key(server: Server, table: tuple[str, str], column: str, rows: int, low: int | None) -> int | None:
+    """The value of a leading key column so many rows behind another one, and larger than it; None where there are no more.
+
+    :param low: that other value; None: the smallest one.
+    """
+    source, from_low = f"{name(table[0])}.{name(table[1])}", "" if low is None else f" WHERE {name(column)} >= {int(low)}"
+    found = server.rows(f"SELECT {name(column)} AS k FROM {source}{from_low} ORDER BY {name(column)} LIMIT 1 OFFSET {int(rows)}")
+    if found and low is not None and int(found[0]["k"]) == low:  # more rows than that have the same value
+        found = server.rows(f"SELECT MIN({name(column)}) AS k FROM {source} WHERE {name(column)} > {int(low)}")
+    return int(found[0]["k"]) if found and found[0]["k"] is not None else None
+
+
 def digest_sample(server: Server, table: tuple[str, str], key: tuple[str, ...], starts: tuple[int, ...], size: int) -> tuple | None:
     """``(number, digest)`` of pieces of a table: the first rows by its primary key, the last ones, and those from each start on.
 

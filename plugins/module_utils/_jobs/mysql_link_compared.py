@@ -9,17 +9,25 @@
 from __future__ import annotations
 
 import contextlib
+from functools import partial
 
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter import mysql_replication as adapter
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.mysql_catalog import digest_chunk, key_bounds, read_catalog
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.mysql_catalog import digest_chunk, key_bounds, next_key, read_catalog
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.mysql_link_common import asked, limits_of_link
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.mysql_server import open_server, see_that_they_differ
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import EncryptionError
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.replication import has_applied, link_name
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.data_checks import DIFFERS, EQUAL, catalog_from
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.data_chunks import Chunk, chunks_of, differing_in_words, divisible, rows_of_tables
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.data_chunks import (
+    ROWS_OF_A_CHUNK,
+    Chunk,
+    chunks_of,
+    differing_in_words,
+    divisible,
+    rows_of_tables,
+)
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._run.data_chunks import compare_chunks
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._run.replication import wait_applied
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._run.replication import Sparing, wait_applied
 
 
 def compared(context) -> dict:
@@ -32,10 +40,7 @@ def compared(context) -> dict:
         # The marker of a drain is none of the data.
         ours, theirs = (catalog_from(read_catalog(server), excluded=[link_name(params["link_id"])]) for server in (source, target))
         by_key, whole, left = divisible(ours, theirs)
-        chunks = [Chunk(table) for table in whole]
-        for table in by_key:
-            column = ours.tables[table].key[0]
-            chunks += chunks_of(table, column, key_bounds(source, table, column), ours.tables[table].approximate_rows)
+        left = [*left, *by_key, *whole]  # those that are done are taken out below
 
         def catch_up() -> None:
             end = adapter.read_end(source)
@@ -43,18 +48,28 @@ def compared(context) -> dict:
                 [(asked(target, adapter.read_progress), lambda state: has_applied(state, end))],
                 clock=context.clock,
                 limits=limits_of_link(context),
-                progress=context.progress,
+                progress=lambda line: None,
                 what=f"applying up to {end}",
             )
 
+        def chunks():
+            for table in whole:
+                left.remove(table)
+                yield Chunk(table)
+            for table in by_key:
+                column = ours.tables[table].key[0]
+                bounds = key_bounds(source, table, column)
+                yield from chunks_of(table, column, bounds and bounds[1], partial(next_key, source, table, column, ROWS_OF_A_CHUNK))
+                left.remove(table)
+
         seen = compare_chunks(
-            chunks,
+            chunks(),
             lambda chunk: digest_chunk(source, chunk.table, chunk.column, chunk.low, chunk.high),
             lambda chunk: digest_chunk(target, chunk.table, chunk.column, chunk.low, chunk.high),
             catch_up,
             clock=context.clock,
             time_budget=params["time_budget"],
-            progress=lambda line: context.progress(f"{target.label}: {line}"),
+            progress=Sparing(lambda line: context.progress(f"{target.label}: {line}"), context.clock),
         )
         tables = rows_of_tables(ours, seen, left)
         verdicts = [row["verdict"] for row in tables]

@@ -13,6 +13,7 @@ source shows differently is being written to, and is asked for again.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.data_checks import DIFFERS, EQUAL, UNCHECKED, Catalog, Name
@@ -22,7 +23,6 @@ MOVING = "being written to"
 LOOKS_FOR_A_DIFFERENCE = 4
 LOOKS_AT_WHAT_MOVES = 6
 ROWS_OF_A_CHUNK = 20_000
-CHUNKS_AT_MOST = 5_000
 # Tables that cannot be divided are read at once, so not large ones; these are left to the comparison behind the fence.
 WHOLE_AT_MOST = 64 << 20
 
@@ -49,16 +49,20 @@ def divisible(source: Catalog, target: Catalog) -> tuple[list[Name], list[Name],
     return by_key, whole, left
 
 
-def chunks_of(table: Name, column: str, bounds: tuple[int, int] | None, rows: int | None) -> list[Chunk]:
-    """The chunks of a table: together all keys there are or will be, each of about the same span.
+def chunks_of(table: Name, column: str, highest: int | None, next_cut: Callable[[int | None], int | None]) -> Iterator[Chunk]:
+    """The chunks of a table, by number of rows, up to the largest key that it had: what came later is being written anyhow.
 
-    :param bounds: the smallest and the largest key; None for an empty table.
-    :param rows: about how many rows there are.
+    :param highest: the largest key; None for an empty table.
+    :param next_cut: a key so many rows behind another one (None: behind the first row), larger than it; None where there are no more.
     """
-    number = min(CHUNKS_AT_MOST, (rows or 0) // ROWS_OF_A_CHUNK + 1)
-    low, high = bounds or (0, 0)
-    cuts = sorted({low + (high - low) * each // number for each in range(1, number)} - {low})
-    return [Chunk(table, column, first, last) for first, last in zip([None, *cuts], [*cuts, None], strict=True)]
+    low = None
+    while highest is not None:
+        cut = next_cut(low)
+        if cut is None or cut > highest:
+            break
+        yield Chunk(table, column, low, cut)
+        low = cut
+    yield Chunk(table, column, low, None if highest is None else highest + 1)
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,10 @@ def look(known: Looked, before, there, after) -> Looked:
 
 
 def rows_of_tables(source: Catalog, seen: dict[Chunk, Looked], left: list[Name]) -> list[dict]:
-    """One row for each table: how many of its chunks are equal, differ, are being written to, or were not compared, and the verdict."""
+    """One row for each table: how many of its chunks are equal, differ, or are being written to, and the verdict.
+
+    :param left: tables of which not every chunk is in ``seen``.
+    """
     tables: dict[Name, list[Looked]] = {}
     for chunk, looked in seen.items():
         tables.setdefault(chunk.table, []).append(looked)
@@ -104,7 +111,7 @@ def rows_of_tables(source: Catalog, seen: dict[Chunk, Looked], left: list[Name])
         counts = {verdict: verdicts.count(verdict) for verdict in (EQUAL, DIFFERS, MOVING)}
         if counts[DIFFERS]:
             verdict = DIFFERS
-        elif verdicts and counts[EQUAL] == len(verdicts):
+        elif verdicts and counts[EQUAL] == len(verdicts) and table not in left:
             verdict = EQUAL
         else:
             verdict = MOVING if counts[MOVING] else UNCHECKED

@@ -9,8 +9,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.data_checks import EQUAL
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.data_chunks import Chunk, Looked, look
 
 # Chunks of one round: the target has to catch up once for each round.
@@ -18,7 +19,7 @@ TOGETHER = 16
 
 
 def compare_chunks(
-    chunks: list[Chunk],
+    chunks: Iterator[Chunk],
     of_source: Callable[[Chunk], tuple],
     of_target: Callable[[Chunk], tuple],
     catch_up: Callable[[], None],
@@ -27,31 +28,40 @@ def compare_chunks(
     time_budget: float,
     progress: Callable[[str], None],
 ) -> dict[Chunk, Looked]:
-    """What is known of each chunk.
+    """What is known of each chunk that the time allowed for.
 
+    :param chunks: asked for one by one; the source may be read for it.
     :param of_source: ``(rows, digest)`` of a chunk.
     :param catch_up: returns when the target has applied all that the source has at this moment.
     :param time_budget: seconds. For as long as the source is read it is left alone afterwards: applications are at work there.
     """
     began = clock.monotonic()
-    seen = {chunk: Looked() for chunk in chunks}
-    waiting = deque(chunks)
-    while waiting and clock.monotonic() - began < time_budget:
+    seen: dict[Chunk, Looked] = {}
+    again: deque[Chunk] = deque()
+    exhausted = False
+    while (again or not exhausted) and clock.monotonic() - began < time_budget:
         reading = clock.monotonic()
         before: dict[Chunk, tuple] = {}
-        while waiting and len(before) < TOGETHER and clock.monotonic() - began < time_budget:
-            chunk = waiting.popleft()
+        while len(before) < TOGETHER and clock.monotonic() - began < time_budget:
+            chunk = None if exhausted else next(chunks, None)
+            exhausted = chunk is None
+            if chunk is None and again:
+                chunk = again.popleft()
+            if chunk is None or chunk in before:
+                break
             before[chunk] = of_source(chunk)
         busy = clock.monotonic() - reading
-        catch_up()
+        if before:
+            catch_up()
         for chunk in before:
             there = of_target(chunk)
             reading = clock.monotonic()
             after = before[chunk] if there == before[chunk] else of_source(chunk)
             busy += clock.monotonic() - reading
-            seen[chunk] = look(seen[chunk], before[chunk], there, after)
-        waiting.extend(chunk for chunk in before if seen[chunk].verdict is None)
-        progress(f"{sum(looked.verdict is not None for looked in seen.values())} of {len(chunks)} pieces of tables compared")
+            seen[chunk] = look(seen.get(chunk, Looked()), before[chunk], there, after)
+        again.extend(chunk for chunk in before if seen[chunk].verdict is None)
+        equal = sum(looked.verdict == EQUAL for looked in seen.values())
+        progress(f"{equal} pieces of tables are equal, {len(again)} are looked at again")
         left = time_budget - (clock.monotonic() - began)
         clock.sleep(max(0.0, min(busy, left)))
     return seen
