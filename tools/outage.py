@@ -57,7 +57,7 @@ class Watch:
         self._thread.join()
         times = [began, *(at for at, _works in self._seen if began < at < ended)]
         works = [works for at, works in self._seen if began < at < ended]
-        return sum(later - earlier for earlier, later, works in zip(times, times[1:], works, strict=True) if works)
+        return sum(later - earlier for earlier, later, works in zip(times[:-1], times[1:], works, strict=True) if works)
 
 
 def main() -> int:
