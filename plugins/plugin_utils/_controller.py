@@ -226,7 +226,7 @@ class _Fleet:
     """
 
     def __init__(self, asked: list[tuple], run_of):
-        self._asked = {name: entry for name, entry in zip(_names(asked), asked, strict=True)}
+        self._asked = dict(zip(_names(asked), asked, strict=True))
         self._run_of = {request["action"]: run_of(request["action"]) for _ident, _key, request in asked}
         names = list(self._asked)
         clock = Clock()

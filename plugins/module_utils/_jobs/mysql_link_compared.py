@@ -24,6 +24,7 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.data_chu
     chunks_of,
     differing_in_words,
     divisible,
+    look,
     rows_of_tables,
 )
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._run.data_chunks import compare_chunks
@@ -67,6 +68,7 @@ def compared(context) -> dict:
             lambda chunk: digest_chunk(source, chunk.table, chunk.column, chunk.low, chunk.high),
             lambda chunk: digest_chunk(target, chunk.table, chunk.column, chunk.low, chunk.high),
             catch_up,
+            look,
             clock=context.clock,
             time_budget=params["time_budget"],
             progress=Sparing(lambda line: context.progress(f"{target.label}: {line}"), context.clock),

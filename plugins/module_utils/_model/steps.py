@@ -31,6 +31,8 @@ class Step:
     :param replan: later steps of this plan rest on an assumed outcome of this one; read and plan anew after it.
     :param still: pure; asked with all instances of the region right before the call: whether what the step rests on still holds. If not,
         somebody else was here meanwhile, and everything is read and planned anew.
+    :param agreed: whoever makes this step writes the same, but for the time of day, and another step of the same plan follows: seen once, it is
+        in force. What two operators might fight for, or what is read anew next, is watched for a while.
     """
 
     action: str
@@ -40,6 +42,7 @@ class Step:
     resource_id: str | None = None
     replan: bool = False
     started: bool = False
+    agreed: bool = False
     confirmed: Callable[[dict], bool] | None = field(default=None, compare=False)
     still: Callable[[list[dict]], bool] | None = field(default=None, compare=False)
 

@@ -160,7 +160,7 @@ def _check_member(topology: Topology, member: Member, assumed: bool) -> None:
 
 
 def _tag_source(primary: Member, tags: dict[str, str], what: str) -> Step:
-    return Step("AddTagsToResource", primary.old_name, what, {"Tags": tags}, resource_id=primary.source["DbiResourceId"])
+    return Step("AddTagsToResource", primary.old_name, what, {"Tags": tags}, resource_id=primary.source["DbiResourceId"], agreed=True)
 
 
 def _rename_to_name(topology: Topology, member: Member) -> Step:

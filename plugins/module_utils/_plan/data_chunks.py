@@ -79,13 +79,14 @@ class Looked:
     verdict: str | None = None
 
 
-def look(known: Looked, before, there, after) -> Looked:
+def look(known: Looked | None, before, there, after) -> Looked:
     """What is known after one more look.
 
     :param before: ``(rows, digest)`` of the source, read before the place was noted that the target had applied when it was asked.
     :param there: that of the target.
     :param after: that of the source, read after the target was asked.
     """
+    known = known or Looked()
     looks = known.looks + 1
     if None in (*before, *there, *after):
         return Looked(looks, 0, 0, UNCHECKED)

@@ -285,6 +285,7 @@ def plan_proven(topology: Topology, now: str) -> Plan:
         {"Tags": {TAG_DRAINED: f"{fence_id} {now}"}},
         resource_id=primary.source["DbiResourceId"],
         still=still,
+        agreed=True,
     )
     return Plan(stages(replicas, [note], [_mark_proven(primary, fence_id, still)]))
 
@@ -297,6 +298,7 @@ def _mark_proven(member: Member, fence_id: str, still: Callable[[list[dict]], bo
         {"Tags": {TAG_FENCE_ID: fence_id}},
         resource_id=member.target["DbiResourceId"],
         still=still,
+        agreed=not member.is_primary,  # what comes next reads the marks anew, and must not see an older state
     )
 
 

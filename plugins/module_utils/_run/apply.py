@@ -141,7 +141,7 @@ class Runner:
 
         limits = self._limits_now()
         if all(step.action in WITHOUT_SEQUEL for step in stage):
-            limits = replace(limits, steady_pause=2.0)
+            limits = replace(limits, steady_pause=2.0, steady_reads=1 if all(step.agreed for step in stage) else limits.steady_reads)
         wait_until(look, clock=self.clock, limits=limits, progress=self.progress, what=what, stand=self._stand)
 
     def _limits_now(self) -> Limits:

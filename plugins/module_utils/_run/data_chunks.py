@@ -11,37 +11,36 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.data_checks import EQUAL
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.data_chunks import Chunk, Looked, look
-
 # Chunks of one round: the target has to catch up once for each round.
 TOGETHER = 16
 
 
 def compare_chunks(
-    chunks: Iterator[Chunk],
-    of_source: Callable[[Chunk], tuple],
-    of_target: Callable[[Chunk], tuple],
+    chunks: Iterator,
+    of_source: Callable[[object], tuple],
+    of_target: Callable[[object], tuple],
     catch_up: Callable[[], None],
+    look: Callable,
     *,
     clock,
     time_budget: float,
     progress: Callable[[str], None],
-) -> dict[Chunk, Looked]:
+) -> dict:
     """What is known of each chunk that the time allowed for.
 
     :param chunks: asked for one by one; the source may be read for it.
     :param of_source: ``(rows, digest)`` of a chunk.
+    :param look: ``(what is known of a chunk or None, before, there, after) -> what is known now``, with a ``verdict`` or None.
     :param catch_up: returns when the target has applied all that the source has at this moment.
     :param time_budget: seconds. For as long as the source is read it is left alone afterwards: applications are at work there.
     """
     began = clock.monotonic()
-    seen: dict[Chunk, Looked] = {}
-    again: deque[Chunk] = deque()
+    seen: dict = {}
+    again: deque = deque()
     exhausted = False
     while (again or not exhausted) and clock.monotonic() - began < time_budget:
         reading = clock.monotonic()
-        before: dict[Chunk, tuple] = {}
+        before: dict[object, tuple] = {}
         while len(before) < TOGETHER and clock.monotonic() - began < time_budget:
             chunk = None if exhausted else next(chunks, None)
             exhausted = chunk is None
@@ -58,10 +57,9 @@ def compare_chunks(
             reading = clock.monotonic()
             after = before[chunk] if there == before[chunk] else of_source(chunk)
             busy += clock.monotonic() - reading
-            seen[chunk] = look(seen.get(chunk, Looked()), before[chunk], there, after)
+            seen[chunk] = look(seen.get(chunk), before[chunk], there, after)
         again.extend(chunk for chunk in before if seen[chunk].verdict is None)
-        equal = sum(looked.verdict == EQUAL for looked in seen.values())
-        progress(f"{equal} pieces of tables are equal, {len(again)} are looked at again")
+        progress(f"{len(seen) - len(again)} pieces of tables compared, {len(again)} are looked at again")
         left = time_budget - (clock.monotonic() - began)
         clock.sleep(max(0.0, min(busy, left)))
     return seen

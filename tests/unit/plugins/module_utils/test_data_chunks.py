@@ -14,6 +14,7 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.data_chu
     chunks_of,
     differing_in_words,
     divisible,
+    look,
     rows_of_tables,
 )
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._run.data_chunks import compare_chunks
@@ -80,7 +81,7 @@ class Servers:
         self.applied = dict(self.rows)
 
     def compare(self, clock=None, budget=1000):
-        return compare_chunks(iter(list(self.rows)), self.of_source, self.of_target, self.catch_up, clock=clock or FakeClock(), time_budget=budget,
+        return compare_chunks(iter(list(self.rows)), self.of_source, self.of_target, self.catch_up, look, clock=clock or FakeClock(), time_budget=budget,
                               progress=lambda line: None)
 
 
