@@ -8,7 +8,8 @@
 
 from __future__ import annotations
 
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.rds_read import describe_instance, key_description
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.gathered import COMPANY, gathered, remembered
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.rds_read import describe_instance, describe_instances_of, key_description
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.saved import read_description
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import EncryptionError
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.topology import Prefixes, without_seed
@@ -75,7 +76,7 @@ def _read(context, side: str) -> tuple[dict, str]:
         described = read_description(path, identifier)
         return described, f"{described['DBInstanceIdentifier']} ({path})"
     rds = context.client("rds")
-    described = describe_instance(rds, identifier)
+    described = _described(rds, identifier)
     if described is None:
         raise EncryptionError(
             f"There is no DB instance {identifier} in {rds.meta.region_name}.",
@@ -85,10 +86,17 @@ def _read(context, side: str) -> tuple[dict, str]:
     return plain(described), identifier
 
 
+def _described(rds, identifier: str) -> dict | None:
+    if COMPANY.size < 2:
+        return describe_instance(rds, identifier)
+    found = gathered(rds, "instances", lambda keys: describe_instances_of(rds, keys)).get({("db-instance-id", identifier.lower())})
+    return next((each for each in found if each["DBInstanceIdentifier"] == identifier.lower()), None)
+
+
 def _key_arn(context) -> str | None:
     params = context.params
     key = params["kms_key_id"]
     saved = params.get("source_description") and params.get("target_description")
     if not key or (saved and ":key/" in key):  # two files need no AWS
         return key or None
-    return key_description(context.client("kms"), key)["Arn"]
+    return key_description(remembered(context.client("kms")), key)["Arn"]
