@@ -66,6 +66,8 @@ class CallbackModule(CallbackBase):
         self._clock = Clock()
         self._started: dict[tuple[str, str], str] = {}
         self._records: list[dict] = []
+        # Host -> its place in the play: who answers first is chance.
+        self._places: dict[str, int] = {}
         self._roles: set[str] = set()
         self._playbook = ""
         self._began = ""
@@ -87,6 +89,7 @@ class CallbackModule(CallbackBase):
     def v2_runner_on_start(self, host, task):
         """A task begins for a host."""
         self._started[(host.get_name(), task._uuid)] = self._clock.utc()
+        self._places.setdefault(host.get_name(), len(self._places))
         if self._directories is None and phase_of(task):
             self._directories = self._read_directories(host, task)
 
@@ -121,7 +124,7 @@ class CallbackModule(CallbackBase):
             "versions": _versions(),
             "failed_hosts": failed,
         }
-        report = make_report(run, self._records)
+        report = make_report(run, sorted(self._records, key=lambda record: self._places.get(record["host"], 0)))
         lines = failure_lines(report["failures"])
         if any(PHASES_BY_NAME[name].changes for name in (phases | self._roles) - {GATE}) and not run["check"]:
             lines += self._write(report)
