@@ -11,7 +11,8 @@ it; the part of it in which RDS was at work (renames, restarts, with cold all th
 (exit code 1 then).
 
 The lab's RDS is TIMESCALE times as fast as AWS, servers and controller are not: so the part of RDS is told apart, and is that much longer on
-AWS. With the defaults that are shipped, but for pauses between two looks at RDS, which are shortened by TIMESCALE, too.
+AWS. With the defaults that are shipped, but for pauses between two looks at RDS, which are shortened by TIMESCALE, too, and for dependents in
+other services, which are not looked for.
 """
 
 from __future__ import annotations

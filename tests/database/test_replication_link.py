@@ -19,6 +19,7 @@ from rds_lab.servers.certificates import issue
 
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.mysql import Server
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import EncryptionError
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs import mysql_link_compared
 from ansible_collections.dbre.rds_encryption.plugins.modules import mysql_connections, mysql_replication_link
 
 PROCEDURES = pathlib.Path(__file__).resolve().parents[2] / "extensions" / "lab" / "rds_lab" / "servers"
@@ -308,7 +309,7 @@ def test_the_whole_way_loses_and_doubles_nothing_wherever_it_dies(family, pristi
         assert PASSWORD not in str(heard.lines) and "IDENTIFIED" not in str(heard.lines)
 
 
-def test_what_replication_does_not_get_over_is_told_at_once(family, pristine, tmp_path_factory, call):
+def test_what_replication_does_not_get_over_is_told_at_once(family, pristine, tmp_path_factory, call, monkeypatch):
     """By coordinates, from a copy that follows nobody."""
     with made_fleet(family, tmp_path_factory.mktemp(f"faults-{family}", numbered=False), pristine) as fleet:
         source = fleet.running["S"]
@@ -356,6 +357,19 @@ def test_what_replication_does_not_get_over_is_told_at_once(family, pristine, tm
         assert "rdsenc_a1" not in [row["Database"] for row in source.run("SHOW DATABASES")]
         target.run("UNLOCK TABLES")
         assert drained(drain_timeout=30)["drained"] and rows(target, "audit") == rows(source, "audit") == [(1, 1), (2, 2)]
+        # In pieces: some with one row, one with more rows of the same first key than a piece holds.
+        source.run("CREATE TABLE shop.parts (a BIGINT, b INT, PRIMARY KEY (a, b))",
+                   "INSERT INTO shop.parts VALUES (-9, 1), (-8, 1), (2, 1), (2, 2), (2, 3), (2, 4), (2, 5), (7, 1), (8, 1), (9000000000, 1)")
+        monkeypatch.setattr(mysql_link_compared, "ROWS_OF_A_CHUNK", 2)
+        compared = call(mysql_replication_link, arguments(fleet, "compared", target=link["target"]))
+        (parts,) = (row for row in compared["tables"] if row["table"] == "parts")
+        assert (parts["verdict"], parts["compared_rows"]) == ("equal", 10) and parts["chunks"] == parts["equal_chunks"] >= 4
+        target.run("SET sql_log_bin = 0", "UPDATE shop.parts SET b = 6 WHERE a = 2 AND b = 5", "SET sql_log_bin = 1")
+        with pytest.raises(EncryptionError, match="shop.parts .first where a >= 2 and a < ") as failure:
+            call(mysql_replication_link, arguments(fleet, "compared", target=link["target"]))
+        (parts,) = (row for row in failure.value.facts["tables"] if row["table"] == "parts")
+        assert (parts["different_chunks"], parts["equal_chunks"]) == (1, parts["chunks"] - 1)
+        source.run("DROP TABLE shop.parts")
         # Somebody changes what is on the target, in a way that replication never notices.
         assert {row["verdict"] for row in call(mysql_replication_link, arguments(fleet, "compared", target=link["target"]))["tables"]} == {"equal"}
         target.run("SET sql_log_bin = 0", "UPDATE shop.audit SET number = 3 WHERE writer = 2")

@@ -154,7 +154,7 @@ class Rds:
     def instances(self, resource_ids=(), identifiers=()) -> list[dict]:
         """The ``DBInstance``s with these resource ids or identifiers, as far as they are visible: one call for each kind of key."""
         keys = {("dbi-resource-id", each) for each in resource_ids} | {("db-instance-id", each) for each in identifiers}
-        found = gathered(self.read, "instances", lambda keys: rds_read.describe_instances_of(self.read, keys)).get(keys) if keys else []
+        found = rds_read.instances_asked_for(self.read, keys) if keys else []
         mine = [each for each in found if {("dbi-resource-id", each["DbiResourceId"]), ("db-instance-id", each["DBInstanceIdentifier"])} & keys]
         return list({each["DbiResourceId"]: each for each in mine}.values())
 

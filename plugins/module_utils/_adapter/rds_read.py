@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.gathered import gathered
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import EncryptionError
 
 try:
@@ -52,6 +53,11 @@ def describe_instances_of(client, keys) -> list[dict]:
         for first in range(0, len(values), MOST_VALUES):
             found += describe_instances_by(client, name, values[first : first + MOST_VALUES])
     return found
+
+
+def instances_asked_for(client, keys) -> list[dict]:
+    """What ``describe_instances_of`` finds, by one call for all hosts of the process that ask at the same moment; of the others' keys, too."""
+    return gathered(client, "instances", lambda together: describe_instances_of(client, together)).get(keys)
 
 
 def describe_snapshots_of(client, identifiers) -> list[dict]:

@@ -8,8 +8,8 @@
 
 from __future__ import annotations
 
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.gathered import COMPANY, gathered, remembered
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.rds_read import describe_instance, describe_instances_of, key_description
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.gathered import COMPANY, remembered
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.rds_read import describe_instance, instances_asked_for, key_description
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.saved import read_description
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import EncryptionError
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.topology import Prefixes, without_seed
@@ -89,7 +89,7 @@ def _read(context, side: str) -> tuple[dict, str]:
 def _described(rds, identifier: str) -> dict | None:
     if COMPANY.size < 2:
         return describe_instance(rds, identifier)
-    found = gathered(rds, "instances", lambda keys: describe_instances_of(rds, keys)).get({("db-instance-id", identifier.lower())})
+    found = instances_asked_for(rds, {("db-instance-id", identifier.lower())})
     return next((each for each in found if each["DBInstanceIdentifier"] == identifier.lower()), None)
 
 

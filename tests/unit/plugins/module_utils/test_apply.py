@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.rds import Rds
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import (
@@ -186,6 +188,15 @@ def test_a_stage_is_started_together_and_awaited_together():
     together, bench = bench.seconds, Bench()
     bench.runner.perform((RENAME,))
     assert together < bench.seconds * 1.5
+
+
+def test_what_all_agree_on_is_believed_at_first_sight_and_nothing_else_is():
+    """Not together with a step that is watched, and never a rename."""
+    agreed, watched = dataclasses.replace(TAG, agreed=True), dataclasses.replace(TAG, parameters={"Tags": {"b": "2"}})
+    took = {name: Bench().perform(*steps).seconds for name, steps in dict(agreed=[agreed], watched=[TAG], both=[agreed, watched]).items()}
+    assert took["agreed"] <= took["watched"] - 4 and took["both"] >= took["watched"], took
+    plain, rename = (Bench().perform(step).seconds for step in (RENAME, dataclasses.replace(RENAME, agreed=True)))
+    assert plain == rename
 
 
 def test_what_was_started_before_is_only_awaited():
