@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 import urllib.error
@@ -85,6 +86,21 @@ def test_cut_connections(lab, kind, happened):
     assert bool(lab.rds.describe_db_snapshots()["DBSnapshots"]) is happened
     call = [entry for entry in lab.admin("GET", "/_lab/calls")["calls"] if entry["operation"] == "CreateDBSnapshot"][0]
     assert call["outcome"] == ("ok, cut after" if happened else "cut before")
+
+
+@pytest.mark.parametrize("sent", [0, 60])
+def test_a_client_that_dies_while_it_sends_has_asked_for_nothing(lab, sent):
+    lab.seed()
+    body = b"Action=DeleteDBInstance&Version=2014-10-31&SkipFinalSnapshot=true&DBInstanceIdentifier=prod-one&DeleteAutomatedBackups=true"
+    head = (f"POST / HTTP/1.1\r\nHost: {lab.server.host}:{lab.server.port}\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+            f"Authorization: AWS4-HMAC-SHA256 Credential=AKIA/20261122/us-east-1/rds/aws4_request, Signature=0\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n").encode()
+    with socket.create_connection((lab.server.host, lab.server.port), timeout=10) as connection:
+        connection.sendall(head + body[:sent])
+        connection.shutdown(socket.SHUT_WR)
+        assert connection.recv(100) == b"", "an answer"
+    assert lab.status("prod-one") == "available"
+    assert [entry["operation"] for entry in lab.admin("GET", "/_lab/calls")["calls"]] == ["DescribeDBInstances"]
 
 
 def test_botocore_that_repeats_meets_its_own_first_try(lab):

@@ -56,7 +56,7 @@ class Server:
 
     def _application(self, environ, start_response):
         path = environ.get("PATH_INFO", "")
-        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        body = _body(environ)
         environ["wsgi.input"] = io.BytesIO(body)
         if path.startswith("/_lab/"):
             status, result = self.admin.answer(environ["REQUEST_METHOD"], path, environ.get("QUERY_STRING", ""), body)
@@ -177,6 +177,15 @@ class Server:
         """Whether the key aws/rds is asked for before RDS ever used it; moto would make it."""
         return str(parameters.get("KeyId", "")).endswith("alias/aws/rds") and (
             self.plane.neighbours.find_key(region, "alias/aws/rds") is None)
+
+
+def _body(environ) -> bytes:
+    """All that the client announced. A client that died while it sent (head and body are two writes of it) has asked for nothing."""
+    announced = int(environ.get("CONTENT_LENGTH") or 0)
+    body = environ["wsgi.input"].read(announced)
+    if len(body) < announced:
+        raise Cut(f"{len(body)} of {announced} octets came")
+    return body
 
 
 def _agent(environ) -> str:
