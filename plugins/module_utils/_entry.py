@@ -44,6 +44,8 @@ _SESSIONS: dict = {}
 _MAKING = threading.Lock()
 _CONNECTION = tuple(aws_argument_spec())
 # Throttling comes in bursts that outlast botocore's own three attempts.
+# How the names of operations begin that change nothing.
+READS = ("Describe", "Get", "List", "Simulate", "Download", "Lookup")
 PATIENT = {"retries": {"mode": "standard", "total_max_attempts": 10}, "connect_timeout": 15, "read_timeout": 60}
 
 
@@ -65,7 +67,7 @@ class Context:
         self.warn = lambda text: warn(shown(text))
         self.mask = mask
         self.clock = clock or Clock()
-        self.stand = stand and (lambda what, texts: stand(shown(what), [shown(text) for text in texts]))
+        self.stand = stand and (lambda what, texts, expected: stand(shown(what), [shown(text) for text in texts], expected))
         self._recent = recent
         self._connection = connection
         self._sessions: dict = {}
@@ -102,8 +104,13 @@ class Context:
             settings = settings.merge(more) if more else settings
         sessions = _SESSIONS if COMPANY.size > 1 else self._sessions
         client = make_client(sessions, service, region=region or home, endpoint_url=endpoint_url, config=settings, **kwargs)
-        client.meta.events.register("before-send", lambda **unused: COMPANY.take_turn())
+        client.meta.events.register("before-send", _take_turn)
         return client
+
+
+def _take_turn(event_name: str = "", **_unused) -> None:
+    """Called by botocore before each request, as ``before-send.SERVICE.OPERATION``."""
+    COMPANY.take_turn(changes=not event_name.rpartition(".")[2].startswith(READS))
 
 
 def aws_failure(error) -> dict:

@@ -105,9 +105,29 @@ options:
         description:
           - Seconds for that.
         type: int
+      fenced_data_check_budget:
+        description:
+          - Seconds for that behind the fence, where the target followed.
+        type: int
       warm_up_budget:
         description:
           - Seconds for which the encrypted instances are read through before the cutover. Part of the estimate.
+        type: int
+      binlog_retention_hours:
+        description:
+          - Hours for which the source of a target that follows keeps binary logs.
+        type: int
+      min_free_storage:
+        description:
+          - Percent of its storage that must be free meanwhile.
+        type: int
+      max_lag:
+        description:
+          - Seconds by which the target may be late before the fence.
+        type: int
+      drain_timeout:
+        description:
+          - Seconds in which it must have everything behind the fence.
         type: int
       cutover_timeout:
         description:
@@ -294,7 +314,12 @@ LATER_SPEC = dict(
     configuration=dict(type="dict"),
     data_check=dict(type="bool"),
     data_check_budget=dict(type="int"),
+    fenced_data_check_budget=dict(type="int"),
     warm_up_budget=dict(type="int"),
+    binlog_retention_hours=dict(type="int"),
+    min_free_storage=dict(type="int"),
+    max_lag=dict(type="int"),
+    drain_timeout=dict(type="int"),
     cutover_timeout=dict(type="int"),
     cutover_pause=dict(type="bool"),
     poll_interval=dict(type="float"),

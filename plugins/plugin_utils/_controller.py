@@ -245,7 +245,7 @@ class _Fleet:
             forget()
 
     def _one(self, name: str, ident: str, key: tuple, request: dict) -> None:
-        stand = (lambda what, texts: self._board.stand(name, what, texts)) if self._board else None
+        stand = (lambda what, texts, expected: self._board.stand(name, what, texts, expected)) if self._board else None
         try:
             before = f"{request['host']} {request['after']}"
             if request["after"] and before in self._ended:

@@ -21,10 +21,11 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.clock
 class Company:
     """How many hosts this process works for at the moment; shared by all adapters of the process.
 
-    A few calls go at once, as gates and changes make them; many keep to a pace, on average less than RDS begins to throttle.
+    A few calls go at once, as gates make them; many keep to a pace, on average less than RDS begins to throttle. Changes have a pace of their
+    own: an outage lasts as long as they do, and must not wait for who only looks.
 
     :param gather: seconds for which the first who asks waits for others, while there are any.
-    :param within: seconds in which no more than ``CALLS`` begin, while there are others.
+    :param within: seconds in which no more than ``CALLS`` reads, and as many changes, begin, while there are others.
     """
 
     CALLS = 45
@@ -34,7 +35,8 @@ class Company:
         self._clock = clock
         self._usual = self._gather, self._within = gather, within
         self._lock = threading.Lock()
-        self._begun: deque[float] = deque(maxlen=self.CALLS)
+        self._begun: dict[bool, deque[float]] = {changes: deque(maxlen=self.CALLS) for changes in (False, True)}
+        self._mine = threading.local()
 
     def grow(self, size: int, poll_interval: float) -> None:
         """Work for so many hosts from now on; who looks at RDS more often than once in ten seconds also wants a faster pace."""
@@ -47,16 +49,30 @@ class Company:
         if self.size > 1:
             self._clock.sleep(self._gather)
 
-    def take_turn(self) -> None:
-        """Wait until the next call may be made."""
+    def take_turn(self, *, changes: bool = False) -> None:
+        """Wait until the next call may be made, unless this thread has waited for it already."""
         if self.size < 2:
             return
+        if getattr(self._mine, "taken", False):
+            self._mine.taken = False
+            return
         with self._lock:
+            begun = self._begun[changes]
             now = self._clock.monotonic()
-            turn = max(now, self._begun[0] + self._within) if len(self._begun) == self.CALLS else now
-            self._begun.append(turn)
+            turn = max(now, begun[0] + self._within) if len(begun) == self.CALLS else now
+            begun.append(turn)
         if turn > now:
             self._clock.sleep(turn - now)
+
+    def take_turn_ahead(self) -> None:
+        """Wait for the turn of the next call of this thread."""
+        self.give_back()
+        self.take_turn()
+        self._mine.taken = self.size > 1
+
+    def give_back(self) -> None:
+        """The turn that was taken ahead is for no later call, if there was none."""
+        self._mine.taken = False
 
 
 class _Asked:
@@ -92,16 +108,18 @@ class Gathered:
             asked.answered.wait()
         else:
             try:
-                self._company.gather()
-            finally:
-                with self._lock:
-                    self._open = None
-            try:
-                self._company.take_turn()
+                try:
+                    self._company.gather()
+                    # Whoever asks until the turn comes joins.
+                    self._company.take_turn_ahead()
+                finally:
+                    with self._lock:
+                        self._open = None
                 asked.found = self._read(asked.keys)
             except BaseException as e:
                 asked.error = e
             finally:
+                self._company.give_back()
                 asked.answered.set()
         if asked.error is not None:
             raise asked.error

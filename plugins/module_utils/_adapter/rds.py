@@ -15,7 +15,7 @@ from __future__ import annotations
 import functools
 
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter import rds_read
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.gathered import gathered, remembered
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.gathered import COMPANY, gathered, remembered
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import CallError, Trouble
 
 try:
@@ -149,7 +149,9 @@ class Rds:
 
     def instance(self, identifier: str) -> dict | None:
         """The ``DBInstance`` that answers under this identifier now, or None."""
-        return rds_read.describe_instance(self.read, identifier)
+        if COMPANY.size < 2:
+            return rds_read.describe_instance(self.read, identifier)
+        return next(iter(self.instances(identifiers=[identifier])), None)
 
     def instances(self, resource_ids=(), identifiers=()) -> list[dict]:
         """The ``DBInstance``s with these resource ids or identifiers, as far as they are visible: one call for each kind of key."""
@@ -165,15 +167,15 @@ class Rds:
 
     def snapshots_of(self, resource_id: str) -> list[dict]:
         """The manual ``DBSnapshot``s of an instance."""
-        return self._snapshots(resource_id, SnapshotType="manual")
+        return self._snapshots(resource_id, "manual")
 
     def all_snapshots_of(self, resource_id: str) -> list[dict]:
         """The ``DBSnapshot``s of an instance, manual and automated."""
         return self._snapshots(resource_id)
 
-    def _snapshots(self, resource_id: str, **more) -> list[dict]:
-        pages = self.read.get_paginator("describe_db_snapshots").paginate(DbiResourceId=resource_id, **more)
-        return [snapshot for page in pages for snapshot in page["DBSnapshots"] if snapshot.get("DbiResourceId") == resource_id]
+    def _snapshots(self, resource_id: str, kind: str | None = None) -> list[dict]:
+        reading = gathered(self.read, f"snapshots of instances, {kind}", lambda keys: rds_read.describe_snapshots_of_instances(self.read, keys, kind))
+        return [snapshot for snapshot in reading.get([resource_id]) if snapshot.get("DbiResourceId") == resource_id]
 
     def manual_snapshots(self) -> list[dict]:
         """Every manual ``DBSnapshot`` of the region and account."""

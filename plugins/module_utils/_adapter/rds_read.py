@@ -78,6 +78,22 @@ def describe_snapshots_of(client, identifiers) -> list[dict]:
     return found
 
 
+def describe_snapshots_of_instances(client, resource_ids, kind: str | None) -> list[dict]:
+    """The ``DBSnapshot``s of instances with these resource ids.
+
+    :param kind: ``manual`` for those alone; None for manual and automated ones.
+    """
+    wanted = sorted(resource_ids)
+    more = {"SnapshotType": kind} if kind else {}
+    found = []
+    for first in range(0, len(wanted), MOST_VALUES):
+        some = wanted[first : first + MOST_VALUES]
+        which = {"DbiResourceId": some[0]} if len(wanted) == 1 else {"Filters": [{"Name": "dbi-resource-id", "Values": some}]}
+        pages = client.get_paginator("describe_db_snapshots").paginate(**which, **more)
+        found += [snapshot for page in pages for snapshot in page["DBSnapshots"]]
+    return found
+
+
 def _pages(client, **parameters) -> list[dict]:
     pages = client.get_paginator("describe_db_instances").paginate(**parameters)
     return [instance for page in pages for instance in page["DBInstances"]]
@@ -130,7 +146,7 @@ def key_description(kms_client, key_id: str) -> dict:
     """
     region = kms_client.meta.region_name
     try:
-        key = kms_client.describe_key(KeyId=key_id)["KeyMetadata"]
+        key = gathered(kms_client, f"key {key_id}", lambda _keys: kms_client.describe_key(KeyId=key_id)["KeyMetadata"]).get()
     except ClientError as e:
         code = e.response.get("Error", {}).get("Code", "")
         if code in ("NotFoundException", "InvalidArnException", "ValidationException"):

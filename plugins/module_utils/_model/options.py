@@ -36,6 +36,7 @@ BOUNDS = {
     "connections_timeout": (1, 31 * DAY),
     "time_budget": (0, 31 * DAY),
     "data_check_budget": (0, 31 * DAY),
+    "fenced_data_check_budget": (0, 31 * DAY),
     "warm_up_budget": (0, DAY),
     "connections": (1, 64),
     "max_age": (0, 31 * DAY),

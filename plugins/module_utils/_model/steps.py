@@ -33,6 +33,7 @@ class Step:
         somebody else was here meanwhile, and everything is read and planned anew.
     :param agreed: whoever makes this step writes the same, but for the time of day, and another step of the same plan follows: seen once, it is
         in force. What two operators might fight for, or what is read anew next, is watched for a while.
+    :param expected: seconds that the operation usually takes, for whoever watches; None where that is seconds, or nobody knows.
     """
 
     action: str
@@ -43,6 +44,7 @@ class Step:
     replan: bool = False
     started: bool = False
     agreed: bool = False
+    expected: float | None = None
     confirmed: Callable[[dict], bool] | None = field(default=None, compare=False)
     still: Callable[[list[dict]], bool] | None = field(default=None, compare=False)
 

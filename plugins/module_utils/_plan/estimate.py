@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.durations import usual_minutes
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.engines import STRATEGIES
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.topology import Topology
 
@@ -72,12 +73,9 @@ def durations(events: list[dict], words: tuple[str, str]) -> list[tuple[str, flo
 
 
 def estimate(topology: Topology, past: Past | None = None, strategy: str = "cold", warm_up_budget: int = 0) -> list[Part]:
-    """What is left, in order. RDS promises no duration.
+    """What is left, in order. RDS promises no duration; where the past tells nothing, ``_model.durations`` assumes.
 
     :param warm_up_budget: seconds that the operator gives to a warm-up.
-
-    Assumed where nothing is known: one small PostgreSQL took 1 + 15 + 20 minutes for snapshot, encrypted copy and restore, a 600 GB restore 15
-    minutes, a small replica 22-27 minutes, a rename 1-2 minutes.
     """
     past = past or Past()
     primary = topology.primary
@@ -90,32 +88,34 @@ def estimate(topology: Topology, past: Past | None = None, strategy: str = "cold
     if not primary.fenced_by_name:
         parts.append(Part("fence", "fence", 4, "assumed: a rename, a restart, the look for connections"))
     if primary.target is None:
-        minutes, basis = _snapshot(past, size)
+        minutes, basis = _snapshot(past, primary.source)
         parts.append(Part("snapshot", "build", minutes, basis, waiting))
-        minutes, basis = _copy(past, size)
+        minutes, basis = _copy(past, primary.source)
         parts.append(Part("encrypted copy", "build", minutes, basis, waiting))
-        parts.append(Part("restore", "build", 20 + size // 100, assumed, waiting))
+        parts.append(Part("restore", "build", usual_minutes("RestoreDBInstanceFromDBSnapshot", primary.source), assumed, waiting))
     levels = max((m.level for m in topology.members if m.target is None), default=0)
     if levels:
-        parts.append(Part("replicas", "build", 25 * levels, f"assumed: 25 min for each of {levels} level{'s' * (levels > 1)}", waiting))
+        each = usual_minutes("CreateDBInstanceReadReplica", primary.source)
+        parts.append(Part("replicas", "build", each * levels, f"assumed: {each} min for each of {levels} level{'s' * (levels > 1)}", waiting))
     if warm_up_budget and waiting:
         parts.append(Part("warm-up", "build", _minutes(warm_up_budget), "at most rds_encryption_warm_up_budget", waiting))
     parts.append(Part("cutover", "cutover", 4, "assumed: a rename, its confirmation"))
     return parts
 
 
-def _snapshot(past: Past, size: int) -> tuple[int, str]:
+def _snapshot(past: Past, source: dict) -> tuple[int, str]:
     if past.backups:
         number = f"{len(past.backups)} automated backups" if len(past.backups) > 1 else "one automated backup"
         return _minutes(max(past.backups)), f"the longest of {number} of the last 14 days" if len(past.backups) > 1 else f"{number} of the last 14 days"
-    return 2 + size // 100, f"assumed for {size} GiB"
+    return usual_minutes("CreateDBSnapshot", source), f"assumed for {source.get('AllocatedStorage', 20)} GiB"
 
 
-def _copy(past: Past, size: int) -> tuple[int, str]:
+def _copy(past: Past, source: dict) -> tuple[int, str]:
+    size = source.get("AllocatedStorage", 20)
     if past.copies:
         gib, seconds, name = min(past.copies, key=lambda copy: (abs(copy[0] - size), -copy[1]))
         return _minutes(max(seconds * size / gib, SHORTEST_COPY_SECONDS)), f"by the copy {name} of the last 14 days: {gib} GiB in {_minutes(seconds)} min"
-    return 10 + size // 20, f"assumed for {size} GiB"
+    return usual_minutes("CopyDBSnapshot", source), f"assumed for {size} GiB"
 
 
 def _minutes(seconds: float) -> int:

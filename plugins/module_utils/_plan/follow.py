@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.durations import usual_seconds
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.engines import engine_row
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import RefusedError
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.names import (
@@ -239,6 +240,7 @@ def _make_seed(topology: Topology, link_id: str, seed_name: str, request: LinkRe
         {key: value for key, value in wanted.items() if value is not None and key in accepted},
         started=started,
         replan=True,
+        expected=usual_seconds("CreateDBInstanceReadReplica", source),
         confirmed=lambda d: all(tags_of(d).get(key) == value for key, value in product.items()),
     )
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.durations import usual_seconds
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import RefusedError
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.names import (
     TAG_FENCE_ID,
@@ -167,6 +168,7 @@ def _create(request: ReplicaRequest, state: ReplicaState, parent: dict) -> tuple
         f"Create replica {request.target_identifier} of {parent['DBInstanceIdentifier']}",
         parameters,
         replan=True,
+        expected=usual_seconds("CreateDBInstanceReadReplica", parent),
         confirmed=lambda d: all(tags_of(d).get(key) == value for key, value in product.items()),
     )
     predicted = predict_replica(state.model, parent, parameters, target_identifier=request.target_identifier)

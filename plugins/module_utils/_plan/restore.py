@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.durations import usual_seconds
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import RefusedError
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.names import (
     MAX_SNAPSHOT_IDENTIFIER,
@@ -286,6 +287,7 @@ def _take_snapshot(request: RestoreRequest, state: RestoreState, snapshot_id: st
         {"DBInstanceIdentifier": origin["DBInstanceIdentifier"], "DBSnapshotIdentifier": snapshot_id, "Tags": tag_list(tags)},
         confirmed=lambda s: of_this_fence(s, source, request.fence_id, origin),
         started=exists,
+        expected=usual_seconds("CreateDBSnapshot", origin),
     )
 
 
@@ -304,6 +306,7 @@ def _copy_snapshot(request: RestoreRequest, state: RestoreState, snapshot_id: st
         },
         confirmed=lambda s: of_this_fence(s, source, request.fence_id, origin) and _encrypted_as_asked(s, request),
         started=exists,
+        expected=usual_seconds("CopyDBSnapshot", origin),
     )
 
 
@@ -329,6 +332,7 @@ def _restore(request: RestoreRequest, source: dict, copy_id: str) -> tuple[Step,
         f"Restore {request.target_identifier} from {copy_id}",
         parameters,
         replan=True,
+        expected=usual_seconds("RestoreDBInstanceFromDBSnapshot", source),
         confirmed=lambda d: all(tags_of(d).get(key) == value for key, value in product.items()),
     )
     predicted = predict_restored(

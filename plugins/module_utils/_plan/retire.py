@@ -17,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.ages import DAY, age_in_words, seconds_between
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.durations import usual_seconds
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.engines import engine_row
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import RefusedError
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.names import (
@@ -466,7 +467,10 @@ def _copies_of(finals: list[tuple[str, dict]], state: RetireState, request: Reti
         resource_id = origin["DbiResourceId"]
         if existing is None:
             what = f"Wait for the final snapshot {final}"
-            wait.append(Step("CreateDBSnapshot", final, what, started=True, confirmed=lambda s, r=resource_id: s.get("DbiResourceId") == r))
+            usual = usual_seconds("CreateDBSnapshot", origin)
+            wait.append(
+                Step("CreateDBSnapshot", final, what, started=True, expected=usual, confirmed=lambda s, r=resource_id: s.get("DbiResourceId") == r)
+            )
         copy.append(
             Step(
                 "CopyDBSnapshot",

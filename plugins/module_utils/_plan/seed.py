@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.durations import usual_seconds
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.names import TAG_NAME, TAG_ROLE, TAG_SOURCE_RESOURCE_ID, tag_list, tags_of
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.steps import Plan, Step, stages
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.topology import ROLE_SEED, Topology, is_encrypted
@@ -58,6 +59,7 @@ def plan_seed(topology: Topology, snapshots: list[dict], request: SeedRequest) -
         f"Take snapshot {identifier} of the running {topology.name}, so that the one behind the fence is short",
         {"DBInstanceIdentifier": source["DBInstanceIdentifier"], "DBSnapshotIdentifier": identifier, "Tags": tag_list(tags)},
         started=bool(begun),
+        expected=usual_seconds("CreateDBSnapshot", source),
         confirmed=lambda s: is_seed(s, source),
     )
     # While it is being taken the source may be backing-up, and cannot be fenced.

@@ -142,7 +142,8 @@ class Runner:
         limits = self._limits_now()
         if all(step.action in WITHOUT_SEQUEL for step in stage):
             limits = replace(limits, steady_pause=2.0, steady_reads=1 if all(step.agreed for step in stage) else limits.steady_reads)
-        wait_until(look, clock=self.clock, limits=limits, progress=self.progress, what=what, stand=self._stand)
+        usual = max((step.expected for step in stage if step.expected), default=None)
+        wait_until(look, clock=self.clock, limits=limits, progress=self.progress, what=what, stand=self._stand, usual=usual)
 
     def _limits_now(self) -> Limits:
         if self.deadline is None:

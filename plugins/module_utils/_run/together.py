@@ -16,7 +16,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._run.wait import in_minutes
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._run.wait import in_minutes, so_far
 
 SUMMARY_EVERY = 60.0
 # From how many hosts on a wait is told in one line for all.
@@ -26,11 +26,13 @@ _PERCENT = re.compile(r"(\d+) %")
 
 @dataclass(frozen=True)
 class Standing:
-    """Where a host stands: the wait in words, what is awaited, and the moment of the clock at which the wait began."""
+    """Where a host stands: the wait in words, what is awaited, the moment of the clock at which the wait began, and the seconds that it is
+    expected to take, if somebody knows."""
 
     what: str
     texts: tuple[str, ...]
     since: float
+    expected: float | None = None
 
 
 class Board:
@@ -51,12 +53,12 @@ class Board:
         """Pause by the board's clock."""
         self._clock.sleep(seconds)
 
-    def stand(self, name: str, what: str, texts) -> None:
+    def stand(self, name: str, what: str, texts, expected: float | None = None) -> None:
         """A host waits for something; whether it is the same as before, its texts may have moved."""
         with self._lock:
             before = self._at.get(name)
             since = before.since if before and before.what == what else self._clock.monotonic()
-            self._at[name] = Standing(what, tuple(text for text in texts if text), since)
+            self._at[name] = Standing(what, tuple(text for text in texts if text), since, expected)
 
     def move(self, name: str) -> None:
         """A host does not wait any more."""
@@ -95,7 +97,7 @@ def summary(standings: dict[str, Standing | None], of: int, now: float, started:
     longest = ""
     if waiting:
         since, name, standing = min(waiting, key=lambda each: each[:2])
-        longest = f"; longest: {name}, {standing.what}, {in_minutes(now - since)}"
+        longest = f"; longest: {name}, {standing.what}, {so_far(now - since, standing.expected)}"
     return f"{in_minutes(now - started)}, {of - len(standings)} of {of} hosts done; " + ", ".join(parts) + longest
 
 

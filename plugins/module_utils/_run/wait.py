@@ -95,6 +95,11 @@ class Pauses:
         rest = self._rest(elapsed, texts)
         return min(pause if rest is None else max(rest * self.OF_THE_REST, self._interval / 4), self.LONGEST)
 
+    def expected(self, elapsed: float, texts) -> float | None:
+        """Seconds that the whole wait will take, by how far RDS says that it is; None where RDS does not say."""
+        rest = self._rest(elapsed, texts)
+        return None if rest is None else elapsed + rest
+
     def _rest(self, elapsed: float, texts) -> float | None:
         percents = [int(found) for text in texts for found in _PERCENT.findall(text)]
         if not percents or not 0 < min(percents) < 100:
@@ -159,13 +164,16 @@ class Patience:
 
 
 def wait_until(
-    look: Callable[[], list[tuple[str, Outlook]]], *, clock, limits: Limits, progress, what: str, stand: Callable | None = None
+    look: Callable[[], list[tuple[str, Outlook]]], *, clock, limits: Limits, progress, what: str, stand: Callable | None = None,
+    usual: float | None = None,
 ) -> None:
     """Return once every outlook was done in enough reads in a row.
 
     :param look: one read of everything awaited: (label, outlook) each; raises when something is final or unreadable for good.
     :param progress: called with a line when something moved, and at least every minute.
-    :param stand: called with ``what`` and the texts of each read in place of ``progress``, where somebody else tells the operator.
+    :param stand: called with ``what``, the texts of each read and the seconds that the wait is expected to take in place of ``progress``, where
+        somebody else tells the operator.
+    :param usual: seconds that such a wait usually takes, until RDS says how far it is; None if nobody knows.
     :raises WaitTimeoutError: the limit was reached, or nothing moved for too long.
     """
     started = moved = reported = clock.monotonic()
@@ -183,12 +191,13 @@ def wait_until(
         steady = steady + 1 if done else 0
         if steady >= limits.steady_reads:
             return
+        expected = pauses.expected(now - started, [text for _label, text in texts]) or usual
         if stand is not None:
-            stand(what, [text for _label, text in texts])
+            stand(what, [text for _label, text in texts], expected)
             reported = now
         elif changed and steady <= 1:
             for label, text in (pair for pair in changed if pair[1]):
-                progress(f"{label}: {text} ({in_minutes(now - started)})")
+                progress(f"{label}: {text} ({so_far(now - started, expected)})")
             reported = now
         _check_limits(now, started, moved, limits, what, texts)
         pause = pauses.after(now - started, [outlook.text for _label, outlook in outlooks if not outlook.done])
@@ -200,7 +209,7 @@ def wait_until(
             clock.sleep(max(0.0, reported + REPORT_EVERY - clock.monotonic()))
             reported = clock.monotonic()
             state = "; ".join(f"{label} {text}" for label, text in texts)
-            progress(f"{what}: still {state} ({in_minutes(reported - started)})")
+            progress(f"{what}: still {state} ({so_far(reported - started, expected)})")
         clock.sleep(max(0.0, wake - clock.monotonic()))
 
 
@@ -211,6 +220,11 @@ def _check_limits(now, started, moved, limits, what, texts) -> None:
         raise WaitTimeoutError(f"{what} took longer than {limits.wait_timeout:.0f} s (wait_timeout).", done=state + ".", next_step=again)
     if now - moved > limits.stall_timeout:
         raise WaitTimeoutError(f"{what}: nothing moved for {limits.stall_timeout:.0f} s (stall_timeout).", done=state + ".", next_step=again)
+
+
+def so_far(elapsed: float, expected: float | None) -> str:
+    """How long a wait has taken, and about how long it is expected to take."""
+    return in_minutes(elapsed) + (f", expected {in_minutes(expected)}" if expected else "")
 
 
 def in_minutes(seconds: float) -> str:

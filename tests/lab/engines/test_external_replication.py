@@ -184,7 +184,8 @@ def test_the_whole_way_of_limited_downtime(lab):
     assert "error" in lab.query("target", "CALL mysql.rds_start_replication")[0]["Message"]
     await_that(lambda: lab.state("target")["Last_IO_Errno"] == (1045 if lab.engine == "mariadb" else 2061))
     lab.query("target", "CALL mysql.rds_stop_replication", _set_source(lab, state, "one"))
-    assert lab.query("target", "CALL mysql.rds_start_replication") == [{"Message": "Slave running normally."}]
+    # It says so when both threads run within two seconds; on a busy machine they may need longer, and then it says that there is an error.
+    await_that(lambda: lab.query("target", "CALL mysql.rds_start_replication") == [{"Message": "Slave running normally."}])
     assert "running" in lab.refusal("target", _set_source(lab, state, "one"))[1]
     await_that(lambda: lab.rows("target") == [1, 2, 3])
     lab.query("one", "CREATE EVENT app.tock ON SCHEDULE EVERY 1 HOUR DO SELECT 1", "INSERT INTO app.t VALUES (4)")

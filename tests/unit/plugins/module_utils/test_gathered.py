@@ -12,7 +12,11 @@ import pytest
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter import gathered as module
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.clock import on_grid
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.gathered import Company, Gathered, Remembering
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.rds_read import describe_instances_of, describe_snapshots_of
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.rds_read import (
+    describe_instances_of,
+    describe_snapshots_of,
+    describe_snapshots_of_instances,
+)
 from fakes.clock import FakeClock
 from hypothesis import given
 from hypothesis import strategies as st
@@ -26,8 +30,9 @@ class Gate(FakeClock):
         self.reached, self.open = threading.Event(), threading.Event()
 
     def sleep(self, seconds):
-        self.reached.set()
-        self.open.wait(20)
+        if seconds:
+            self.reached.set()
+            self.open.wait(20)
         super().sleep(seconds)
 
 
@@ -96,6 +101,57 @@ def test_calls_of_many_keep_to_a_pace_that_lets_few_go_at_once(pauses, poll_inte
         begun.append(clock.now)
     assert begun[Company.CALLS - 1] == pytest.approx(1000 + sum(pauses[: Company.CALLS]) / 10), "the first had to wait"
     assert all(begun[number] - begun[number - Company.CALLS] >= 10 - 1e-6 for number in range(Company.CALLS, len(begun)))
+
+
+def test_changes_do_not_wait_for_who_only_looks():
+    clock = FakeClock()
+    company = Company(clock)
+    company.grow(3, 20.0)
+    for _each in range(Company.CALLS):
+        company.take_turn()
+    for _each in range(Company.CALLS):
+        company.take_turn(changes=True)
+    assert clock.now == 1000
+    company.take_turn(changes=True)
+    assert clock.now == pytest.approx(1010)
+
+
+def test_a_turn_taken_ahead_is_for_one_call():
+    clock = FakeClock()
+    company = Company(clock)
+    company.grow(3, 20.0)
+    for _each in range(Company.CALLS):
+        company.take_turn_ahead()
+        company.take_turn()
+    assert clock.now == 1000, "each call has had one turn"
+    company.take_turn_ahead()
+    assert clock.now == pytest.approx(1010)
+    company.give_back()
+    company.take_turn()
+    assert clock.now == pytest.approx(1010), "a turn of its own, which 45 calls of ten seconds leave room for"
+
+
+def test_who_asks_while_the_first_waits_for_his_turn_shares_his_call():
+    clock = Gate()
+    company = Company(clock, gather=0.0)
+    company.size = 2
+    clock.open.set()
+    for _each in range(Company.CALLS):
+        company.take_turn()
+    clock.open.clear()
+    clock.reached.clear()
+    asked, answers = [], []
+    reading = Gathered(lambda keys: asked.append(sorted(keys)) or "all", company)
+    threads = [threading.Thread(target=lambda key=key: answers.append(reading.get([key]))) for key in "ab"]
+    threads[0].start()
+    assert clock.reached.wait(20)
+    threads[1].start()
+    while reading._open is None or len(reading._open.keys) < 2:
+        pass
+    clock.open.set()
+    for thread in threads:
+        thread.join(20)
+    assert asked == [["a", "b"]] and answers == ["all", "all"]
 
 
 def test_who_looks_more_often_calls_more_often():
@@ -190,3 +246,12 @@ def test_pauses_end_on_the_grid_and_are_no_less_than_half(now, seconds):
 def test_who_pauses_alike_wakes_together(starts):
     wakes = {round(now + on_grid(now, 20.0), 3) for now in starts}
     assert len(wakes) <= 4
+
+
+def test_the_snapshots_of_many_instances_in_one_call():
+    client = Client()
+    describe_snapshots_of_instances(client, {"db-B", "db-A"}, "manual")
+    assert client.asked == ["describe_db_snapshots", {"Filters": [{"Name": "dbi-resource-id", "Values": ["db-A", "db-B"]}], "SnapshotType": "manual"}]
+    client = Client()
+    describe_snapshots_of_instances(client, {"db-A"}, None)
+    assert client.asked == ["describe_db_snapshots", {"DbiResourceId": "db-A"}]

@@ -32,12 +32,12 @@ def test_the_board_follows_the_hosts():
     board = Board(["a", "b"], clock, lines.append)
     board.stand("a", "Copy x to y", ["creating 1 %", ""])
     clock.sleep(90)
-    board.stand("a", "Copy x to y", ["creating 50 %"])
+    board.stand("a", "Copy x to y", ["creating 50 %"], 240.0)
     board.tell()
     board.done("a")
     board.tell()
     assert lines == [
-        "1.5 min, 0 of 2 hosts done; 1 copy (creating, 50 %), 1 working; longest: a, Copy x to y, 1.5 min",
+        "1.5 min, 0 of 2 hosts done; 1 copy (creating, 50 %), 1 working; longest: a, Copy x to y, 1.5 min, expected 4.0 min",
         "1.5 min, 1 of 2 hosts done; 1 working",
     ]
 

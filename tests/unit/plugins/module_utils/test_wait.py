@@ -30,8 +30,8 @@ class Looking:
         outlook = self.outlooks.pop(0) if len(self.outlooks) > 1 else self.outlooks[0]
         return outlook if isinstance(outlook, list) else [("x", outlook)]
 
-    def wait(self, **limits):
-        wait_until(self.look, clock=self.clock, limits=Limits(**limits), progress=self.lines.append, what="Rename x")
+    def wait(self, usual=None, **limits):
+        wait_until(self.look, clock=self.clock, limits=Limits(**limits), progress=self.lines.append, what="Rename x", usual=usual)
         return self
 
 
@@ -107,10 +107,18 @@ def test_a_limit_is_told_when_it_is_reached():
 def test_somebody_else_tells():
     waiting, told = Looking(MOVING, MOVING, DONE), []
     wait_until(
-        waiting.look, clock=waiting.clock, limits=Limits(), progress=waiting.lines.append, what="w", stand=lambda what, texts: told.append((what, texts))
+        waiting.look, clock=waiting.clock, limits=Limits(), progress=waiting.lines.append, what="w", stand=lambda *heard: told.append(heard), usual=90.0
     )
     assert waiting.lines == []
-    assert told == [("w", ["modifying"]), ("w", ["modifying"]), ("w", ["available"]), ("w", ["available"])]
+    assert told == [("w", ["modifying"], 90.0)] * 2 + [("w", ["available"], 90.0)] * 2
+
+
+def test_what_a_wait_usually_takes_is_said_until_the_percentage_tells_more():
+    waiting = Looking(*[Outlook(False, f"copying {n} %") for n in (0, 10, 20, 30)], DONE, seconds=100.0).wait(usual=900.0)
+    assert waiting.lines[0] == "x: copying 0 % (1.7 min, expected 15.0 min)"
+    # From 10 % after 3.4 minutes to 30 % after 9: the rest takes 19.6 minutes more.
+    assert "x: copying 30 % (9.0 min, expected 28.6 min)" in waiting.lines
+    assert all("expected" not in line for line in Looking(MOVING, DONE).wait().lines), "nobody knows"
 
 
 def test_nothing_moves():

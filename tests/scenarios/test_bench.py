@@ -1,0 +1,29 @@
+# Copyright (c) the dbre.rds_encryption contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The bench measures: one source with a replica, from the first call to the last name. How fast that is, nobody is asked here."""
+
+from __future__ import annotations
+
+import re
+import sys
+
+from scenario_play import TOP
+
+sys.path.insert(0, str(TOP / "tools"))
+
+import bench  # noqa: E402
+
+
+def test_the_bench_measures_one_source():
+    found = bench.measure("ours", 1)
+    assert found["rc"] == 0 and found["swapped"] == found["expected"] == 2, found["output"][-3000:]
+    row = bench.figures(found)
+    # What an operator does who needs no time at all cannot be beaten; and hours of waiting take no hours.
+    assert row["ratio"] >= 1 and found["real"] < row["outage"]
+    assert 0 < row["computing"] < row["whole"] and row["cpu"] > 0 and row["peak"] > 0
+    # Two marks, two names, restart, note; snapshot before and behind the fence, copy, restore, replica, two modifications; note, two names, note and
+    # two marks.
+    assert row["mutating"] == 19, row["by_operation"]
+    assert row["mutating"] < row["others"] < row["calls"]
+    assert re.search(r"ours +1 .* min .* 19\.0 ", bench.line(row)), bench.line(row)
