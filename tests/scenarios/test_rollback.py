@@ -44,6 +44,20 @@ def test_back_from_a_run_that_was_killed(double, operator, moment):
         assert set(again.changed.values()) == {0} and double.mutating(began, accepted=False) == []
 
 
+def test_a_fleet_goes_back_all_at_once_whatever_the_forks(double, operator):
+    names = ["one", "two", "three"]
+    for name in names:
+        double.seed(name)
+    before = double.instances()
+    operator.run(names, "encrypt.yml", "--tags", "prepare,fence").good()
+    began = double.now
+    operator.run(names, "rollback.yml", "--forks", "1").good()
+    as_before(double, before)
+    actions = [action for action, _resource in double.steps(began)]
+    first = actions.index("Rename")
+    assert actions[first : first + 3] == ["Rename"] * 3 and actions[-1] != "Rename", f"one after the other: {actions}"
+
+
 def test_back_after_the_cutover_encrypted_anew_and_retired(double, operator, tmp_path):
     seed(double)
     double.seed("two")
