@@ -143,6 +143,10 @@ def test_quotas_are_counted_over_the_whole_fleet(double, operator, setting, room
     ({"settle_time": -1, "wait_timeout": 10**12, "poll_interval": "nan", "old_prefix": "ü-"},
      "rds_encryption_settle_time must be a number from 0 to 3600. rds_encryption_poll_interval must be a number"),
     ({"data_check_budget": "soon"}, "rds_encryption_data_check_budget"),
+    ({"strategy": "mysql_replication", "max_lag": "a bit"}, "rds_encryption_max_lag"),
+    ({"drain_timeout": 0, "binlog_retention_hours": 1000, "min_free_storage": 91, "fenced_data_check_budget": -1},
+     "rds_encryption_fenced_data_check_budget must be a number from 0 to 2678400. rds_encryption_binlog_retention_hours must be a number from 1 to 168."
+     " rds_encryption_min_free_storage must be a number from 0 to 90. rds_encryption_drain_timeout must be a number from 1 to 86400."),
 ], ids=lambda value: "-".join(value) if isinstance(value, dict) else "")
 def test_a_missing_or_contradictory_variable_stops_everything(double, operator, variables, words):
     double.seed("one")
