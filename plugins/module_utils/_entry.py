@@ -44,9 +44,9 @@ _SESSIONS: dict = {}
 _MAKING = threading.Lock()
 _CONNECTION = tuple(aws_argument_spec())
 # Throttling comes in bursts that outlast botocore's own three attempts.
+PATIENT = {"retries": {"mode": "standard", "total_max_attempts": 10}, "connect_timeout": 15, "read_timeout": 60}
 # How the names of operations begin that change nothing.
 READS = ("Describe", "Get", "List", "Simulate", "Download", "Lookup")
-PATIENT = {"retries": {"mode": "standard", "total_max_attempts": 10}, "connect_timeout": 15, "read_timeout": 60}
 
 
 class Context:

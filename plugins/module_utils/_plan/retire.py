@@ -482,6 +482,7 @@ def _copies_of(finals: list[tuple[str, dict]], state: RetireState, request: Reti
                     "KmsKeyId": request.kms_key_arn,
                     "Tags": tag_list(own_tags(tags_of(origin))),
                 },
+                expected=usual_seconds("CopyDBSnapshot", origin),
                 started=existing is not None,
                 confirmed=lambda s, r=resource_id: s.get("DbiResourceId") == r and bool(s.get("Encrypted")),
             )

@@ -223,8 +223,8 @@ def _check_limits(now, started, moved, limits, what, texts) -> None:
 
 
 def so_far(elapsed: float, expected: float | None) -> str:
-    """How long a wait has taken, and about how long it is expected to take."""
-    return in_minutes(elapsed) + (f", expected {in_minutes(expected)}" if expected else "")
+    """How long a wait has taken, and about how long it is expected to take, unless it has taken longer."""
+    return in_minutes(elapsed) + (f", expected {in_minutes(expected)}" if expected and expected > elapsed else "")
 
 
 def in_minutes(seconds: float) -> str:
