@@ -27,6 +27,8 @@ except ImportError:  # reported by AnsibleAWSModule
 
 # What preflight would merely like to know is not worth minutes of patience.
 GLANCING = {"retries": {"mode": "standard", "total_max_attempts": 3}, "connect_timeout": 15, "read_timeout": 60}
+# Up to so many minutes, what happened in the whole region is less to read than what happened to each of many hosts.
+LATELY_MINUTES = 180
 CHANGING = {"retries": {"total_max_attempts": 1}, "connect_timeout": 15, "read_timeout": 60}
 
 
@@ -192,8 +194,10 @@ class Rds:
     def dated_events(self, identifier: str, minutes: int) -> list[dict]:
         """The ``Event``s of the last minutes under an instance's identifier, newest last; empty if they cannot be read."""
         try:
-            pages = self.read.get_paginator("describe_events").paginate(SourceIdentifier=identifier, SourceType="db-instance", Duration=minutes)
-            return [event for page in pages for event in page.get("Events", [])]
+            if minutes > LATELY_MINUTES:
+                return rds_read.describe_events_of(self.read, [identifier], minutes)
+            reading = gathered(self.read, f"events of {minutes} minutes", lambda keys: rds_read.describe_events_of(self.read, keys, minutes))
+            return [event for event in reading.get([identifier]) if event.get("SourceIdentifier") == identifier]
         except (BotoCoreError, ClientError, ResponseParserError):
             return []
 

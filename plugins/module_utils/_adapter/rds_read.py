@@ -94,6 +94,19 @@ def describe_snapshots_of_instances(client, resource_ids, kind: str | None) -> l
     return found
 
 
+FEW = 5
+
+
+def describe_events_of(client, identifiers, minutes: int) -> list[dict]:
+    """The ``Event``s of the last minutes of these instances, newest last for each; for more than a few, those of all others of the region, too."""
+    of_one = [{"SourceIdentifier": identifier} for identifier in sorted(identifiers)]
+    found = []
+    for which in of_one if len(of_one) <= FEW else [{}]:
+        pages = client.get_paginator("describe_events").paginate(SourceType="db-instance", Duration=minutes, **which)
+        found += [event for page in pages for event in page.get("Events", [])]
+    return found
+
+
 def _pages(client, **parameters) -> list[dict]:
     pages = client.get_paginator("describe_db_instances").paginate(**parameters)
     return [instance for page in pages for instance in page["DBInstances"]]

@@ -13,6 +13,8 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter impor
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.clock import on_grid
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.gathered import Company, Gathered, Remembering
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.rds_read import (
+    FEW,
+    describe_events_of,
     describe_instances_of,
     describe_snapshots_of,
     describe_snapshots_of_instances,
@@ -255,3 +257,14 @@ def test_the_snapshots_of_many_instances_in_one_call():
     client = Client()
     describe_snapshots_of_instances(client, {"db-A"}, None)
     assert client.asked == ["describe_db_snapshots", {"DbiResourceId": "db-A"}]
+
+
+@pytest.mark.parametrize("names,calls", [(["a"], 1), ([f"h{n}" for n in range(FEW)], FEW), ([f"h{n}" for n in range(FEW + 1)], 1)])
+def test_the_events_of_many_are_those_of_the_region(names, calls):
+    client = Client()
+    client.paginate = lambda **parameters: client.asked.append(parameters) or [{"Events": [{"SourceIdentifier": parameters.get("SourceIdentifier", "any")}]}]
+    found = describe_events_of(client, set(names), 120)
+    asked = [each for each in client.asked if isinstance(each, dict)]
+    assert len(found) == len(asked) == calls
+    assert [each.get("SourceIdentifier") for each in asked] == (sorted(names) if len(names) <= FEW else [None])
+    assert all(each["Duration"] == 120 and each["SourceType"] == "db-instance" for each in asked)
