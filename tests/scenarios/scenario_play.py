@@ -13,6 +13,7 @@ import json
 import os
 import pathlib
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -64,6 +65,12 @@ class Run:
         """What the debug tasks showed for a host: plan and report."""
         lines = [line for record in self.results(host=host) if record["action"].endswith("debug") for line in record["result"].get("msg", [])]
         return "\n".join(lines)
+
+    def report(self) -> dict:
+        """The data of the report that it wrote."""
+        path = re.search(r"^Report: (.+/)report\.html$", self.output, re.M)
+        assert path, f"no report\n{self.output[-3000:]}"
+        return json.loads(pathlib.Path(path[1], "report.json").read_text())
 
     def good(self) -> Run:
         """This run, which ended well.

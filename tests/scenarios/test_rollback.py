@@ -76,6 +76,10 @@ def test_back_after_the_cutover_encrypted_anew_and_retired(double, operator, tmp
     foretold = operator.run(["one"], "rollback.yml", "--check", **more).good()
     assert double.mutating(began, accepted=False) == []
     run = operator.run(["new-one", "one", "two"], "rollback.yml", **more).good()
+    report = run.report()
+    assert (report["run"]["playbook"], report["run"]["outcome"]) == ("rollback.yml", "done") and report["failures"] == []
+    assert [host["host"] for host in report["hosts"]] == ["new-one", "one", "two"], "in the order of the play"
+    assert ("Rename", "old-one") in {(step["action"], step["resource"]) for host in report["hosts"] for step in host["steps"]}
     assert "The fence of one is" in run.said("one") and "is dropped" in run.said("one")
     assert "back: one" in run.said("one") and "left over, encrypted and of no use to a later run: new-one, new-one-replica" in run.said("one")
     assert foretold.changed["one"] == run.changed["one"] == 1
@@ -95,7 +99,9 @@ def test_back_after_the_cutover_encrypted_anew_and_retired(double, operator, tmp
     more["retire_confirm"] = ["one", "new-one", "new-one-replica"]
     foretold = operator.run(["one"], "retire.yml", "--check", **more).good()
     assert foretold.changed == {"one": 1} and double.mutating(began, accepted=False) == []
-    operator.run(["one"], "retire.yml", **more).good()
+    report = operator.run(["one"], "retire.yml", **more).good().report()
+    assert (report["run"]["playbook"], report["run"]["outcome"]) == ("retire.yml", "done")
+    assert ("DeleteDBInstance", "old-one") in {(step["action"], step["resource"]) for step in report["hosts"][0]["steps"]}
     assert set(double.instances()) == {"one", "one-replica", "two", "new-two"}
     assert double.instances()["one-replica"]["ReadReplicaSourceDBInstanceIdentifier"] == "one"
     of_one = {s["DBSnapshotIdentifier"]: s["Encrypted"] for s in double.snapshots() if "two" not in s["DBSnapshotIdentifier"]}
