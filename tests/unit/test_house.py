@@ -391,6 +391,26 @@ def test_what_later_phases_do_not_validate_preflight_does():
     assert not [f"{name}: {key}" for name, key, option in later if key not in known or option.get("required", False) > known[key].get("required", False)]
 
 
+def imports_under_a_condition(tasks, path: str, condition: bool = False) -> list[str]:
+    """Imported task files with results that others use, under a condition of their own or of a block around them."""
+    found = []
+    for task in tasks:
+        here = condition or "when" in task
+        for part in ("block", "rescue", "always"):
+            found += imports_under_a_condition(task.get(part, []), path, here)
+        if here and "ansible.builtin.import_role" in task:
+            found.append(f"{path}: {task['name']}")
+    return found
+
+
+def test_what_is_read_is_not_lost_by_a_condition():
+    """A condition of an import is one of each of its tasks, and a task that is skipped registers that it was."""
+    for path in sorted(TOP.glob("roles/*/tasks/*.yml")):
+        assert imports_under_a_condition(yaml_of(path), str(path.relative_to(TOP))) == []
+    a_read = {"name": "Read", "ansible.builtin.import_role": {"name": "x"}}
+    assert imports_under_a_condition([{"when": "x", "block": [a_read]}, {**a_read, "when": "y"}, {"block": [a_read]}], "p") == ["p: Read", "p: Read"]
+
+
 def truth_values_taken_at_their_word(text: str, names: set[str]) -> list[str]:
     """Lines that ask a variable for its truth as it is; the value of a module's option is converted by the module."""
     faults = []
