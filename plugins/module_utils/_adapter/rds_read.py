@@ -94,6 +94,7 @@ def describe_snapshots_of_instances(client, resource_ids, kind: str | None) -> l
     return found
 
 
+# Up to so many instances are asked for one by one: their events are fewer than those of a region.
 FEW = 5
 
 

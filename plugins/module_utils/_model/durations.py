@@ -7,7 +7,7 @@
 """What RDS's long operations usually take, by size, for plans and for whoever watches a wait. RDS promises none of it.
 
 One small PostgreSQL took 1 + 15 + 20 minutes for snapshot, encrypted copy and restore, a 600 GB restore 15 minutes, a small replica 22 to 27
-minutes, a rename 1 to 2 minutes (reports of operators; references 000 to 003).
+minutes (reports of operators; references 000 to 003).
 """
 
 from __future__ import annotations
@@ -18,8 +18,6 @@ MINUTES = {
     # With the backup that RDS takes of it at once.
     "RestoreDBInstanceFromDBSnapshot": lambda gib: 20 + gib // 100,
     "CreateDBInstanceReadReplica": lambda gib: 25,
-    "Rename": lambda gib: 2,
-    "RebootDBInstance": lambda gib: 1,
 }
 
 
