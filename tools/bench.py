@@ -365,7 +365,9 @@ class Perfect:
             self._do("CreateDBInstanceReadReplica", DBInstanceIdentifier="new-two", SourceDBInstanceIdentifier="new-one")
             self._ready("new-two")
             note("replica")
-            self._do("ModifyDBInstance", DBInstanceIdentifier="new-two", PreferredMaintenanceWindow="sun:03:00-sun:03:30", ApplyImmediately=True)
+            # Both windows: the one that RDS chose for a new instance may overlap the other.
+            self._do("ModifyDBInstance", DBInstanceIdentifier="new-two", PreferredBackupWindow="01:00-01:30",
+                     PreferredMaintenanceWindow="sun:03:00-sun:03:30", ApplyImmediately=True)
             self._ready("new-two")
             note("modification of the replica")
         self._do("ModifyDBInstance", DBInstanceIdentifier="new-one", NewDBInstanceIdentifier="one", ApplyImmediately=True)
