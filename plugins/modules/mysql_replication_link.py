@@ -32,8 +32,9 @@ options:
       - V(compared) compares the rows of O(target) with those of O(source) while it follows and applications write, piece by piece, at equal places in
         the source's binary log. Pieces that are being written to are looked at again, and named if they do not come to rest. Only reads, on the
         source for at most half of the time.
-      - V(drained) proves that O(target), and O(replicas), hold everything that O(source) holds. The caller has fenced the source before. A marker row
-        is written on the source and awaited, then the end of the source's binary log, which does not move any more. It stops nothing.
+      - V(drained) proves that O(target), and O(replicas), hold everything that O(source) holds. The caller has fenced the source before. First
+        O(target) is made to follow the source under its present address, as by V(linked). Then a marker row is written on the source and awaited,
+        then the end of the source's binary log, which does not move any more.
       - V(absent) stops and takes off the link, and drops its login and marker on both sides. What cannot be done on a target that is still read only
         is named in RV(left), and done by the next call.
     type: str
@@ -99,7 +100,7 @@ options:
     default: 300
   drain_timeout:
     description:
-      - For O(state=drained), the longest time for the whole proof, in seconds.
+      - For O(state=drained), the longest time for all of it, in seconds, also while O(target) does not answer.
     type: int
     default: 300
 attributes:

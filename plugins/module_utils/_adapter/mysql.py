@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import secrets as random_text
 import ssl
@@ -77,6 +78,7 @@ class Server:
         self._connect_timeout = connect_timeout
         self._ssl_mode = login.pop("ssl_mode", "prefer")
         self._connection = None
+        self._patience: float | None = None
         self._oracle = False
         self.round_trips = 0
         self.facts: ServerFacts | None = None
@@ -125,8 +127,18 @@ class Server:
             except (OSError, ValueError, RuntimeError) as e:
                 raise StatementError(f"{self._where()}: connecting failed: {e}.", next_step="correct the connection options.") from None
             time.sleep(_SECONDS_BETWEEN_ATTEMPTS)
+        self.hurry(self._patience)
         self._begin_session()
         return self
+
+    def hurry(self, seconds: float | None) -> None:
+        """From now on the connection is given up when a statement is not answered in so many seconds; None waits for ever.
+
+        The server may still carry the statement out.
+        """
+        self._patience = seconds
+        if self._connection is not None:
+            self._connection._read_timeout = None if seconds is None else max(0.1, seconds)
 
     def reconnect(self) -> None:
         """A fresh connection with the same login."""
@@ -325,6 +337,9 @@ def _connect(ssl_mode: str, **arguments):
                 raise pymysql.err.OperationalError(_NO_TLS, "TLS is demanded, and the server offers none")
             super()._request_authentication()
 
+    if "ssl" in arguments:
+        arguments["ssl"] = _tls_context(**arguments["ssl"])
+
     def connected(**how):
         # A server that accepts and says nothing (a proxy, a firewall in between) must not hold the login for ever; a query may take its time.
         connection = Guarded(read_timeout=arguments["connect_timeout"], **how)
@@ -339,6 +354,22 @@ def _connect(ssl_mode: str, **arguments):
         if ssl_mode != "prefer" or not no_tls:
             raise
     return connected(**{name: value for name, value in arguments.items() if name != "ssl"}, ssl_disabled=True)
+
+
+@functools.lru_cache(maxsize=8)
+def _tls_context(*, verify_mode: str, check_hostname: bool, ca: str | None = None, cert: str | None = None, key: str | None = None) -> ssl.SSLContext:
+    """What PyMySQL would make of the same options for each connection, where it would load all certificates of the system, for nothing, each time.
+
+    :raises OSError: if a file cannot be used.
+    """
+    context = ssl.create_default_context(cafile=ca) if ca else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    # The certificates that MySQL makes for itself do not pass what Python 3.13 is strict about.
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    context.check_hostname = check_hostname and bool(ca)
+    context.verify_mode = ssl.CERT_REQUIRED if verify_mode == "required" else ssl.CERT_NONE
+    if cert:
+        context.load_cert_chain(cert, keyfile=key)
+    return context
 
 
 def look_at_sessions(server: Server) -> dict:

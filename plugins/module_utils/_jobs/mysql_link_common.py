@@ -21,7 +21,7 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._run.replicati
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._run.wait import Limits
 
 # A stop waits for the transaction that is being applied; the fence shall not wait long for things that cannot be lost.
-_STOP_TIMEOUT = 600.0
+STOP_TIMEOUT = 600.0
 SHORT_POLL = 0.25
 
 
@@ -41,7 +41,7 @@ def asked(server: Server, ask) -> Asked:
     return Asked(server.label, lambda: ask(server), server.reconnect, lambda error: server.lost(error) or error.code in NOT_REACHED)
 
 
-def stop_replication(context, server: Server, user: str | None = None) -> FollowerState:
+def stop_replication(context, server: Server, user: str | None = None, timeout: float = STOP_TIMEOUT) -> FollowerState:
     """The state of a follower both of whose threads stand."""
     clock = context.clock
     began = clock.monotonic()
@@ -51,7 +51,7 @@ def stop_replication(context, server: Server, user: str | None = None) -> Follow
         adapter.tell(server, "CALL mysql.rds_stop_replication")
         seen = adapter.read_follower(server, user)
     while seen.status is not None and not seen.status.stopped:
-        if clock.monotonic() - began > _STOP_TIMEOUT:
+        if clock.monotonic() - began > timeout:
             raise WaitTimeoutError(
                 f"{server.label}: its replication does not stop ({seen.status.threads}).",
                 done="mysql.rds_stop_replication was called.",

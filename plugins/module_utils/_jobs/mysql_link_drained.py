@@ -15,8 +15,14 @@ from dataclasses import replace
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter import mysql_replication as adapter
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.mysql import Server
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.mysql_link_common import SHORT_POLL, asked, limits_of_link, measure
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.mysql_link_linked import follow
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.mysql_server import open_server, see_that_they_differ
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import EncryptionError, StatementError, WaitTimeoutError
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import (
+    ConnectionLostError,
+    EncryptionError,
+    StatementError,
+    WaitTimeoutError,
+)
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.mysql_server import MYSQL
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.replication import (
     FollowerState,
@@ -29,6 +35,9 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.replica
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan import replication_link as link
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan import replication_sql as statements
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._run.replication import wait_applied
+
+# Seconds for taking the marker off a source that is given back.
+_LAST_WORD = 10.0
 
 
 class DrainError(EncryptionError):
@@ -52,14 +61,20 @@ def drained(context, began: float) -> dict:
             return dict(changed=False, drained=None)
         drain = _Drain(context, began, source, target, replicas)
         try:
-            return drain.run()
-        except WaitTimeoutError as e:
+            # A target that applies something long, or waits for a lock, answers nothing that has to do with its replication.
+            drain.hurry()
+            # The fence has given the source another address.
+            changed = follow(context, source, target, drain.left())
+            return dict(drain.run(), changed=changed)
+        except (WaitTimeoutError, ConnectionLostError) as e:
+            if isinstance(e, ConnectionLostError) and drain.left():
+                raise
             drain.forget()
             raise DrainError(
                 f"The drain did not end in {params['drain_timeout']} s (drain_timeout): {e.done or e.problem}",
-                done="Nothing is lost: the source holds every write, the target goes on following it, and no name was changed.",
-                next_step="lift the fence (the source gets its name back, applications go on), see why the target is late, and try again when it has "
-                "caught up; or run again with a longer drain_timeout.",
+                done="Nothing is lost: the source holds every write, and no name was changed.",
+                next_step="lift the fence (the source gets its name back, applications go on), see why the target is late (what it applies, who holds "
+                "locks on it), and try again when it has caught up; or run again with a longer drain_timeout.",
                 drained=False,
                 drain_timed_out=True,
             ) from None
@@ -96,7 +111,6 @@ class _Drain:
             self._wait([(server, lambda state: has_applied(state, theirs)) for server in self.replicas], f"replicas applying up to {theirs}")
         missing = gtid_text(gtids_missing(gtid_set(end.gtid), gtid_set(seen.gtid))) if self.target.facts.family == MYSQL and seen.gtid else ""
         return dict(
-            changed=False,
             drained=True,
             source_position=end.as_dict(),
             position=seen.applied.as_dict() if seen.applied else None,
@@ -107,17 +121,27 @@ class _Drain:
             measures=[measure(self.target, "drain", self.context.clock.monotonic() - self.began, "until it was proven to have everything, behind the fence")],
         )
 
+    def left(self) -> float:
+        """Seconds until the proof must have been made."""
+        return max(0.0, self.context.params["drain_timeout"] - (self.context.clock.monotonic() - self.began))
+
     def _shows(self, server: Server, value: str):
         return lambda _state: adapter.read_marker(server, self.schema) == value
 
     def _wait(self, wanted: list, what: str) -> list[FollowerState]:
-        left = self.context.params["drain_timeout"] - (self.context.clock.monotonic() - self.began)
-        limits = replace(limits_of_link(self.context), wait_timeout=max(0.0, left))
+        self.hurry()
+        limits = replace(limits_of_link(self.context), wait_timeout=self.left())
         limits = replace(limits, poll_interval=min(limits.poll_interval, SHORT_POLL))
         followers = [(asked(server, adapter.read_progress), fulfilled) for server, fulfilled in wanted]
         return wait_applied(followers, clock=self.context.clock, limits=limits, progress=self.context.progress, what=what)
 
+    def hurry(self) -> None:
+        """No statement is waited for any longer than there is time."""
+        for server in (self.source, self.target, *self.replicas):
+            server.hurry(self.left())
+
     def forget(self) -> None:
         """The marker is gone, if the source can be told; the next drain and ``absent`` look for it, too."""
+        self.source.hurry(_LAST_WORD)
         with contextlib.suppress(StatementError):
             adapter.tell(self.source, statements.drop_marker(self.schema))

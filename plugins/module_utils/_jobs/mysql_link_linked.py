@@ -16,6 +16,7 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter impor
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.mysql import Server
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.database_login import MissingInstanceError
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.mysql_link_common import (
+    STOP_TIMEOUT,
     asked,
     coordinates_of,
     limits_of_link,
@@ -39,16 +40,9 @@ _AUTO_POSITION_ACTIVE = 1776
 def linked(context) -> dict:
     """The result of the state; see the module's documentation."""
     params = context.params
-    user = link_name(params["link_id"])
     with contextlib.ExitStack() as stack:
         source = stack.enter_context(open_server(context, params["source"], "source"))
-        wish = link.LinkWish(
-            host=params["source_host"] or _host(source, params["source"]),
-            port=params["source_port"] or _port(source, params["source"]),
-            user=user,
-            coordinates=coordinates_of(params),
-            drained_once=params["drained_once"],
-        )
+        wish = wish_of(params, source)
         try:
             target = stack.enter_context(open_server(context, params["target"], "target"))
         except MissingInstanceError:
@@ -64,16 +58,12 @@ def linked(context) -> dict:
             mode=decision.mode,
             source_host=wish.host,
             source_port=wish.port,
-            user=user,
+            user=wish.user,
             own_transactions=link.own_transactions(seen),
         )
         if context.check_mode:
             return dict(known, caught_up=False)
-        if decision.action == link.SET:
-            decision = _set(context, source, target, wish, decision)
-        elif decision.action == link.START:
-            context.progress(f"{target.label}: {decision.reason}; starting")
-            adapter.tell(target, "CALL mysql.rds_start_replication")
+        decision = _made_true(context, source, target, wish, decision)
         caught = wait_caught_up(
             asked(source, adapter.read_end),
             asked(target, adapter.read_progress),
@@ -96,6 +86,40 @@ def linked(context) -> dict:
         )
 
 
+def wish_of(params: dict, source: Server) -> link.LinkWish:
+    """What the operator wants of the target of a source."""
+    return link.LinkWish(
+        host=params["source_host"] or _host(source, params["source"]),
+        port=params["source_port"] or _port(source, params["source"]),
+        user=link_name(params["link_id"]),
+        coordinates=coordinates_of(params),
+        drained_once=params["drained_once"],
+    )
+
+
+def follow(context, source: Server, target: Server, timeout: float) -> bool:
+    """Let a target follow its source under the address that this has now, without waiting until it has caught up.
+
+    :param timeout: seconds in which it must have stopped, where it followed another address.
+    :return: whether the target was changed.
+    """
+    wish = wish_of(context.params, source)
+    decision, _seen = _decide(source, target, wish)
+    _made_true(context, source, target, wish, decision, timeout)
+    return decision.action != link.NOTHING
+
+
+def _made_true(
+    context, source: Server, target: Server, wish: link.LinkWish, decision: link.LinkDecision, stop_timeout: float = STOP_TIMEOUT
+) -> link.LinkDecision:
+    if decision.action == link.SET:
+        return _set(context, source, target, wish, decision, stop_timeout)
+    if decision.action == link.START:
+        context.progress(f"{target.label}: {decision.reason}; starting")
+        adapter.tell(target, "CALL mysql.rds_start_replication")
+    return decision
+
+
 def _host(server: Server, options: dict) -> str:
     host = options.get("login_host") or (server.instance and server.instance.host)
     if not host:
@@ -115,11 +139,13 @@ def _decide(source: Server, target: Server, wish: link.LinkWish, renew: bool = F
     return link.decide_link(target.label, wish, state, seen, knows_gtid=knows_gtid, renew=renew), seen
 
 
-def _set(context, source: Server, target: Server, wish: link.LinkWish, decision: link.LinkDecision) -> link.LinkDecision:
+def _set(
+    context, source: Server, target: Server, wish: link.LinkWish, decision: link.LinkDecision, stop_timeout: float
+) -> link.LinkDecision:
     """The target follows, from the place where it stands once it has been stopped."""
     tls, plugin = _protection(source)
     if decision.stop:
-        stop_replication(context, target, wish.user)
+        stop_replication(context, target, wish.user, stop_timeout)
         decision, _seen = _decide(source, target, wish, renew=True)
     context.progress(f"{target.label}: {decision.reason}; following {wish.host}:{wish.port} from {decision.at} on, by {decision.mode}")
     password = _new_password()

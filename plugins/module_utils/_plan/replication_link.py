@@ -186,9 +186,16 @@ def decide_link(label: str, wish: LinkWish, source: SourceState, target: Followe
 
 
 def _refuse_lost_place(label: str, wish: LinkWish, target: FollowerState) -> None:
-    """A plain RESET leaves the link and forgets the place: a start would begin with the oldest log that the source has."""
-    status, begun = target.status, wish.coordinates.gtid if wish.coordinates else None
-    if status is None or status.file or (status.by_gtid and begun and gtid_reached(target.family, target.gtid, begun)):
+    """A plain RESET leaves the link and forgets the place: a start would begin with the oldest log that the source has.
+
+    A link by GTID shows no place either until it was started. It was set on a proven set, which is kept with the data: that it goes on from there
+    shows in the coordinates, or, without them, in the login that came to the target by this very link.
+    """
+    status, begun = target.status, wish.coordinates
+    if status is None or status.file:
+        return
+    goes_on = target.has_login if begun is None else bool(begun.gtid) and gtid_reached(target.family, target.gtid, begun.gtid)
+    if status.by_gtid and goes_on:
         return
     raise RefusedError(
         f"{label}: its link has lost its position (somebody reset it): to start it would begin with the oldest log of the source.",

@@ -326,6 +326,12 @@ def test_a_link_by_gtid_that_was_never_connected_is_started():
     assert decide(replace(FOLLOWS, status=fresh, gtid=f"{S}:1-50")).action == link.START
     with pytest.raises(RefusedError, match="lost its position"):
         decide(replace(FOLLOWS, status=fresh, gtid=f"{S}:1-50"), replace(WISH, coordinates=place(12, 500)))
+    # Behind the fence nobody has the coordinates at hand: what came by the link tells that it was set before.
+    assert decide(replace(FOLLOWS, status=fresh), replace(WISH, coordinates=None)).action == link.START
+    with pytest.raises(RefusedError, match="lost its position"):
+        decide(replace(FOLLOWS, status=fresh, has_login=False), replace(WISH, coordinates=None))
+    with pytest.raises(RefusedError, match="lost its position"):
+        decide(replace(FOLLOWS, status=replace(fresh, by_gtid=False)), replace(WISH, coordinates=None))
 
 
 def test_a_link_by_gtid_stays_one_even_without_a_position():
