@@ -29,6 +29,7 @@ class Company:
     """
 
     CALLS = 45
+    LOOKS = 5  # of who gathers: is everybody here?
 
     def __init__(self, clock, gather: float = 0.25, within: float = 10.0):
         self.size = 1
@@ -44,10 +45,15 @@ class Company:
         self._gather, self._within = (usual * hurry for usual in self._usual)
         self.size = size
 
-    def gather(self) -> None:
-        """Wait for others to join, if there are any."""
-        if self.size > 1:
-            self._clock.sleep(self._gather)
+    def gather(self, joined: Callable[[], int]) -> None:
+        """Wait for others to join, if there are any, until all have.
+
+        :param joined: how many are here already.
+        """
+        for _look in range(self.LOOKS):
+            if joined() >= self.size:
+                return
+            self._clock.sleep(self._gather / self.LOOKS)
 
     def take_turn(self, *, changes: bool = False) -> None:
         """Wait until the next call may be made, unless this thread has waited for it already."""
@@ -80,6 +86,7 @@ class _Asked:
 
     def __init__(self):
         self.keys: set = set()
+        self.joined = 0
         self.answered = threading.Event()
         self.found = None
         self.error: BaseException | None = None
@@ -104,12 +111,13 @@ class Gathered:
             if asked is None:
                 asked = self._open = _Asked()
             asked.keys.update(keys)
+            asked.joined += 1
         if not first:
             asked.answered.wait()
         else:
             try:
                 try:
-                    self._company.gather()
+                    self._company.gather(lambda: asked.joined)
                     # Whoever asks until the turn comes joins.
                     self._company.take_turn_ahead()
                 finally:
