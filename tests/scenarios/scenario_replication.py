@@ -18,9 +18,12 @@ RATE = 600
 
 
 class Story:
-    """A fleet that was encrypted while it was written to, and what was true before and after."""
+    """A fleet that was encrypted while it was written to, and what was true before and after.
 
-    def __init__(self, lab, folder):
+    :param locked: what is in the way of the first drain: a lock on the target, or else the login of the link.
+    """
+
+    def __init__(self, lab, folder, locked: bool):
         self.lab = lab
         self.before = lab.instances()
         self.primary = next(name for name, instance in self.before.items() if not instance.get("ReadReplicaSourceDBInstanceIdentifier"))
@@ -38,7 +41,8 @@ class Story:
         self.changed_by_check = lab.mutating(began, accepted=False)
         self.busy = Busy(instance["Endpoint"]["Address"], instance["Endpoint"]["Port"], "application", lab.application_password, RATE)
         try:
-            self.lifted = self._lift()
+            self.operator.run(self.hosts, "encrypt.yml", "--tags", "seed", limit=600, strategy="mysql_replication").good()
+            self.lifted = self._drain_behind_a_lock() if locked else self._drain_without_login()
             self.run = self.operator.run(self.hosts, limit=600, strategy="mysql_replication").good()
             self.busy.await_rows(200)
         finally:
@@ -46,19 +50,34 @@ class Story:
         self.again = self.operator.run(self.hosts, limit=600, strategy="mysql_replication").good()
         self.after = lab.instances()
 
-    def _lift(self):
-        """Build before the night; then let replication fail behind the fence, where the login is needed under another address."""
-        self.operator.run(self.hosts, "encrypt.yml", "--tags", "seed", limit=600, strategy="mysql_replication").good()
+    def _drain_without_login(self):
+        """Replication fails behind the fence, where the login is needed under another address."""
         source = Database(self.lab.instances()[self.primary], self.lab.password)
         login = next(account for account in source.accounts() if account.startswith("rdsenc_")).partition("@")[0]
         with source.cursor() as cursor:
             cursor.execute(f"ALTER USER {login}@'%' ACCOUNT LOCK")
         run = self.operator.run(self.hosts, limit=600, strategy="mysql_replication")
-        self.while_lifted = self.lab.instances()
-        self.busy.await_rows(200)
+        self._look_while_lifted()
         with Database(self.while_lifted[self.primary], self.lab.password).cursor() as cursor:
             cursor.execute(f"ALTER USER {login}@'%' ACCOUNT UNLOCK")
         return run
+
+    def _drain_behind_a_lock(self):
+        """Somebody locks a table of the target as the fence begins: replication can neither apply what comes nor stop."""
+        target = Database(self.lab.instances()[f"new-{self.primary}"], self.lab.password)
+        running = self.operator.start(self.hosts, strategy="mysql_replication", drain_timeout=10)
+        marked = ("rds-encryption:fence-id", f":db:{self.primary}'")
+        self.lab.await_call(lambda call: all(word in str(call["parameters"]) for word in marked), running, 600)
+        with target.cursor() as cursor:
+            cursor.execute("LOCK TABLES app.order_lines READ")
+            run = running.wait(600)
+        assert "did not end in 10 s" in run.failure(self.primary), run.output[-3000:]
+        self._look_while_lifted()
+        return run
+
+    def _look_while_lifted(self):
+        self.while_lifted = self.lab.instances()
+        self.busy.await_rows(200)
 
     def database(self, name: str) -> Database:
         return Database(self.after[name], self.lab.password)
@@ -68,12 +87,13 @@ class Truths:
     """What holds after the story of a fleet with one replica; a subclass names the fleet."""
 
     FLEET = ""
+    LOCKED = False
 
     @pytest.fixture(scope="class")
     @classmethod
     def story(cls, start_lab, tmp_path_factory):
         lab = start_lab(cls.FLEET)
-        yield Story(lab, tmp_path_factory.mktemp(cls.FLEET))
+        yield Story(lab, tmp_path_factory.mktemp(cls.FLEET), cls.LOCKED)
         lab.stop()
 
     def test_check_mode_changes_nothing_and_a_second_run_has_nothing_to_do(self, story):

@@ -10,3 +10,4 @@ from scenario_replication import Truths
 
 class TestMySQL(Truths):
     FLEET = "mysql"
+    LOCKED = True
