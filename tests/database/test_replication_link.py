@@ -279,6 +279,8 @@ def test_the_whole_way_loses_and_doubles_nothing_wherever_it_dies(family, pristi
         assert call(mysql_replication_link, arguments(fleet, "linked", **link), check=True)["action"] == "set"
         assert fleet.status("T")["source_host"] != source.address
         drain = dict(target=link["target"], replicas=[follower.login("master")], drain_timeout=30)
+        predicted = call(mysql_replication_link, arguments(fleet, "drained", **drain), check=True)
+        assert (predicted["changed"], predicted["drained"]) == (True, None) and fleet.status("T")["source_host"] != source.address
         drained = survive(monkeypatch, call, arguments(fleet, "drained", **drain))
         assert fleet.status("T")["source_host"] == source.address
         assert not call(mysql_replication_link, arguments(fleet, "drained", **drain))["changed"]

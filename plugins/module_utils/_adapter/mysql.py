@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import os
 import secrets as random_text
 import ssl
@@ -41,6 +42,8 @@ except ImportError:
 NOT_REACHED = frozenset({2002, 2003, 2005, 2013, 2055, 1040, 1053})
 _NO_TLS = 2026
 _SECONDS_BETWEEN_ATTEMPTS = 1.0
+# Seconds that a statement has in any case.
+_LEAST_PATIENCE = 0.1
 
 _HINTS = {
     1044: "the login lacks a right on that schema",
@@ -78,7 +81,7 @@ class Server:
         self._connect_timeout = connect_timeout
         self._ssl_mode = login.pop("ssl_mode", "prefer")
         self._connection = None
-        self._patience: float | None = None
+        self._until: float | None = None
         self._oracle = False
         self.round_trips = 0
         self.facts: ServerFacts | None = None
@@ -104,7 +107,7 @@ class Server:
 
         An unreachable server is tried again until ``connect_timeout`` (DNS lags after a rename); a refused login never is.
         """
-        deadline = time.monotonic() + self._connect_timeout
+        deadline = min(time.monotonic() + self._connect_timeout, self._until or math.inf)
         while True:
             remaining = deadline - time.monotonic()
             try:
@@ -127,18 +130,15 @@ class Server:
             except (OSError, ValueError, RuntimeError) as e:
                 raise StatementError(f"{self._where()}: connecting failed: {e}.", next_step="correct the connection options.") from None
             time.sleep(_SECONDS_BETWEEN_ATTEMPTS)
-        self.hurry(self._patience)
         self._begin_session()
         return self
 
-    def hurry(self, seconds: float | None) -> None:
-        """From now on the connection is given up when a statement is not answered in so many seconds; None waits for ever.
+    def hurry(self, seconds: float) -> None:
+        """A statement that is not answered in so many seconds from now on, all of them together, loses the connection.
 
-        The server may still carry the statement out.
+        The server may still carry it out.
         """
-        self._patience = seconds
-        if self._connection is not None:
-            self._connection._read_timeout = None if seconds is None else max(0.1, seconds)
+        self._until = time.monotonic() + seconds
 
     def reconnect(self) -> None:
         """A fresh connection with the same login."""
@@ -164,6 +164,8 @@ class Server:
         if self._connection is None:
             raise ConnectionLostError(f"{self._where()}: not connected.", 2006)
         self.round_trips += 1
+        if self._until is not None:
+            self._connection._read_timeout = max(_LEAST_PATIENCE, self._until - time.monotonic())
         try:
             with self._connection.cursor() as cursor:
                 cursor.execute(sql)
@@ -337,7 +339,8 @@ def _connect(ssl_mode: str, **arguments):
                 raise pymysql.err.OperationalError(_NO_TLS, "TLS is demanded, and the server offers none")
             super()._request_authentication()
 
-    if "ssl" in arguments:
+    # What stands of TLS in an option file PyMySQL adds to options, and not to what was made of them.
+    if "ssl" in arguments and "read_default_file" not in arguments:
         arguments["ssl"] = _tls_context(**arguments["ssl"])
 
     def connected(**how):

@@ -54,7 +54,7 @@ def stop_replication(context, server: Server, user: str | None = None, timeout: 
         if clock.monotonic() - began > timeout:
             raise WaitTimeoutError(
                 f"{server.label}: its replication does not stop ({seen.status.threads}).",
-                done="mysql.rds_stop_replication was called.",
+                done=f"mysql.rds_stop_replication was called; its threads: {seen.status.threads}.",
                 next_step="see which transaction it applies (information_schema.innodb_trx), then run again.",
             )
         clock.sleep(SHORT_POLL)

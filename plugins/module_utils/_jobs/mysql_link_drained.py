@@ -57,17 +57,20 @@ def drained(context, began: float) -> dict:
         replicas = [
             stack.enter_context(open_server(context, options, f"replica {number} of the target")) for number, options in enumerate(params["replicas"], 1)
         ]
-        if context.check_mode:
-            return dict(changed=False, drained=None)
         drain = _Drain(context, began, source, target, replicas)
+        # A target that applies something long, or waits for a lock, answers nothing that has to do with its replication.
+        for server in (source, target, *replicas):
+            server.hurry(drain.left())
+        changed = False
         try:
-            # A target that applies something long, or waits for a lock, answers nothing that has to do with its replication.
-            drain.hurry()
             # The fence has given the source another address.
             changed = follow(context, source, target, drain.left())
+            if context.check_mode:
+                return dict(changed=changed, drained=None)
             return dict(drain.run(), changed=changed)
         except (WaitTimeoutError, ConnectionLostError) as e:
             if isinstance(e, ConnectionLostError) and drain.left():
+                e.facts.update(drained=False, changed=changed)
                 raise
             drain.forget()
             raise DrainError(
@@ -129,16 +132,10 @@ class _Drain:
         return lambda _state: adapter.read_marker(server, self.schema) == value
 
     def _wait(self, wanted: list, what: str) -> list[FollowerState]:
-        self.hurry()
-        limits = replace(limits_of_link(self.context), wait_timeout=self.left())
-        limits = replace(limits, poll_interval=min(limits.poll_interval, SHORT_POLL))
+        limits = limits_of_link(self.context)
+        limits = replace(limits, wait_timeout=self.left(), stall_timeout=self.left(), poll_interval=min(limits.poll_interval, SHORT_POLL))
         followers = [(asked(server, adapter.read_progress), fulfilled) for server, fulfilled in wanted]
         return wait_applied(followers, clock=self.context.clock, limits=limits, progress=self.context.progress, what=what)
-
-    def hurry(self) -> None:
-        """No statement is waited for any longer than there is time."""
-        for server in (self.source, self.target, *self.replicas):
-            server.hurry(self.left())
 
     def forget(self) -> None:
         """The marker is gone, if the source can be told; the next drain and ``absent`` look for it, too."""

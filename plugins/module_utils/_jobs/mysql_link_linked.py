@@ -101,11 +101,12 @@ def follow(context, source: Server, target: Server, timeout: float) -> bool:
     """Let a target follow its source under the address that this has now, without waiting until it has caught up.
 
     :param timeout: seconds in which it must have stopped, where it followed another address.
-    :return: whether the target was changed.
+    :return: whether the target was changed, or under check mode would be.
     """
     wish = wish_of(context.params, source)
     decision, _seen = _decide(source, target, wish)
-    _made_true(context, source, target, wish, decision, timeout)
+    if not context.check_mode:
+        _made_true(context, source, target, wish, decision, timeout)
     return decision.action != link.NOTHING
 
 
