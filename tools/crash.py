@@ -4,10 +4,11 @@
 
 """Kill encrypt.yml at every change that it makes, before and after the effect, finish the work, and see that all is as it should be.
 
-``make crash [STRATEGY=cold] [FLEET=small] [ENGINES=both|on|off] [WAYS=turn|all] [POINTS=1-9] [SAMPLE=N] [JOBS=2]``: a clean run on the lab counts the mutating
-AWS calls and SQL statements; then each of them is died at, before and after its effect, on a fresh fleet, and the work finished in one of four ways
-in turn (or in each): by the same command; after another kill; from another controller with an empty home; with an inventory made from AWS.
-Calls are died at without database servers, statements with them, while an application writes. Exit code 0 only if every single one survived.
+``make crash [STRATEGY=cold] [FLEET=small] [ENGINES=both|on|off] [WAYS=turn|all] [POINTS=1-9,sql:12] [SAMPLE=N] [JOBS=2]``: a clean run on the lab
+counts the mutating AWS calls and SQL statements; then each of them is died at, before and after its effect, on a fresh fleet, and the work finished
+in one of four ways in turn (or in each): by the same command; after another kill; from another controller with an empty home; with an inventory made
+from AWS. Calls are died at without database servers, statements with them, while an application writes. Exit code 0 only if every single one
+survived.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import concurrent.futures
 import multiprocessing
 import os
 import pathlib
+import re
 import shutil
 import sys
 import time
@@ -28,6 +30,7 @@ sys.path[:0] = [str(TOP / "extensions" / "lab"), str(TOP / "tests" / "scenarios"
 from scenario_crash import FOLLOWING, WAYS, Bench, Outcome, Point  # noqa: E402  (not installed packages)
 
 _bench: Bench | None = None
+_POINTS = re.compile("(?:(aws|sql):)?([0-9]+)(?:-([0-9]+))?")
 
 
 def _begin(numbers, fleet: str, engines: bool, strategy: str) -> None:
@@ -45,13 +48,20 @@ def _kill(point: Point, way: str) -> Outcome:
     return _bench.kill(point, way)
 
 
+def some_points(text: str) -> list[tuple[str | None, str, str | None]]:
+    """What ``--points`` says: kind or None, first, last or None."""
+    found = [_POINTS.fullmatch(each) for each in text.split(",") if each]
+    if not all(found):
+        raise argparse.ArgumentTypeError(f"{text} is no list such as 3, 3-9 or aws:1-8,sql:13-26")
+    return [each.groups() for each in found]
+
+
 def points_of(changes: dict[str, list[str]], options) -> list[tuple[Point, str]]:
     """The points to die at, and how to finish."""
-    first, _dash, last = options.points.partition("-")
     found = []
     for kind, words in changes.items():
         for number in range(1, len(words) + 1):
-            if options.points and not int(first) <= number <= int(last or first):
+            if options.points and not any((only or kind) == kind and int(first) <= number <= int(last or first) for only, first, last in options.points):
                 continue
             for index, when in enumerate(("before", "after")):
                 ways = WAYS if options.ways == "all" else [WAYS[(2 * number + index) % len(WAYS)]]
@@ -96,7 +106,7 @@ def main() -> int:
     parser.add_argument("--fleet", default=os.environ.get("FLEET", "small"))
     parser.add_argument("--engines", choices=("both", "on", "off"), default=os.environ.get("ENGINES", "both"))
     parser.add_argument("--ways", choices=("turn", "all"), default=os.environ.get("WAYS", "turn"))
-    parser.add_argument("--points", default=os.environ.get("POINTS", ""), help="numbers of changes, such as 3 or 3-9")
+    parser.add_argument("--points", type=some_points, default=os.environ.get("POINTS", ""), help="numbers of changes, such as 3, 3-9 or aws:1-8,sql:13-26")
     parser.add_argument("--sample", type=int, default=int(os.environ.get("SAMPLE", "0")), help="so many of the points, evenly spread")
     parser.add_argument("--jobs", type=int, default=int(os.environ.get("JOBS", "2")))
     options = parser.parse_args()
