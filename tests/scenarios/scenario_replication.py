@@ -8,6 +8,8 @@ A story for each family (``test_replication.py``, ``test_replication_mysql.py``)
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from rds_lab.busy import SCHEMA, Busy
 from scenario_truth import BY_NATURE, OF_MULTI_AZ, Database, differences, replicates
@@ -15,6 +17,25 @@ from scenario_truth import BY_NATURE, OF_MULTI_AZ, Database, differences, replic
 
 # Rows a second of the application, if the machine is up to it.
 RATE = 600
+
+
+# Tasks of the operator, which run when nothing but the fence is left to be done.
+HOOK = """
+- name: Let somebody lock a table
+  connection: local
+  vars:
+    ansible_python_interpreter: "{{{{ ansible_playbook_python }}}}"
+  block:
+    - name: Say that it is time
+      ansible.builtin.file:
+        path: {here}
+        state: touch
+        mode: "0600"
+    - name: Go on when it is locked
+      ansible.builtin.wait_for:
+        path: {locked}
+        timeout: 60
+"""
 
 
 class Story:
@@ -25,6 +46,7 @@ class Story:
 
     def __init__(self, lab, folder, locked: bool):
         self.lab = lab
+        self.folder = folder
         self.before = lab.instances()
         self.primary = next(name for name, instance in self.before.items() if not instance.get("ReadReplicaSourceDBInstanceIdentifier"))
         instance = self.before[self.primary]
@@ -63,13 +85,17 @@ class Story:
         return run
 
     def _drain_behind_a_lock(self):
-        """Somebody locks a table of the target as the fence begins: replication can neither apply what comes nor stop."""
+        """Somebody locks a table of the target right before the fence: replication can neither apply what comes nor stop."""
         target = Database(self.lab.instances()[f"new-{self.primary}"], self.lab.password)
-        running = self.operator.start(self.hosts, strategy="mysql_replication", drain_timeout=10)
-        marked = ("rds-encryption:fence-id", f":db:{self.primary}'")
-        self.lab.await_call(lambda call: all(word in str(call["parameters"]) for word in marked), running, 600)
+        here, locked, tasks = (self.folder / name for name in ("here", "locked", "before-the-fence.yml"))
+        tasks.write_text(HOOK.format(here=here, locked=locked))
+        running = self.operator.start(self.hosts, strategy="mysql_replication", drain_timeout=10, before_fence_tasks=str(tasks))
+        awaited(here.exists, running)
         with target.cursor() as cursor:
             cursor.execute("LOCK TABLES app.order_lines READ")
+            blocked = "SELECT COUNT(*) FROM information_schema.processlist WHERE user = 'system user' AND state LIKE '%% lock%%'"
+            awaited(lambda: target.rows(blocked)[0][0], running)
+            locked.touch()
             run = running.wait(600)
         assert "did not end in 10 s" in run.failure(self.primary), run.output[-3000:]
         self._look_while_lifted()
@@ -81,6 +107,15 @@ class Story:
 
     def database(self, name: str) -> Database:
         return Database(self.after[name], self.lab.password)
+
+
+def awaited(fulfilled, running, limit: float = 300) -> None:
+    """It is fulfilled before a run ends."""
+    deadline = time.monotonic() + limit
+    while not fulfilled():
+        assert running.process.poll() is None, running.wait().output[-4000:]
+        assert time.monotonic() < deadline, f"not in {limit} s"
+        time.sleep(0.1)
 
 
 class Truths:
