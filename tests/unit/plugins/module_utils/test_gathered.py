@@ -83,6 +83,19 @@ def test_nobody_gets_an_answer_from_before_he_asked():
     assert [gathered.get(["a"]), gathered.get(["a"])] == [1, 2] and asked == [{"a"}, {"a"}]
 
 
+def test_who_gathers_goes_on_when_everybody_is_there_and_waits_no_longer_than_before_for_others():
+    clock = FakeClock()
+    company = Company(clock)
+    company.size = 3
+    company.gather(lambda: 3)
+    assert clock.now == 1000
+    company.gather(lambda: 3 if clock.now > 1000 else 2)
+    assert 1000 < clock.now < 1000.1
+    began = clock.now
+    company.gather(lambda: 2)
+    assert clock.now == pytest.approx(began + 0.25)
+
+
 def test_alone_nobody_waits_for_company_or_for_his_turn():
     clock = FakeClock()
     company = Company(clock)
