@@ -96,8 +96,8 @@ crash: setup ## kill encrypt.yml at every change that it makes, finish the work,
 
 .PHONY: bench
 bench: SIZES ?= 1,10,50,100
-bench: WHO ?= ours,amazon.aws
-bench: $(READY) ## time, processor, memory and calls of encrypt.yml for whole fleets, beside amazon.aws alone: SIZES, WHO
+bench: WHO ?= ours,amazon.aws,outage
+bench: setup ## time, processor, memory and calls of encrypt.yml for whole fleets, beside amazon.aws alone; write outages: SIZES, WHO
 	$(RUN) python tools/bench.py --sizes $(SIZES) --jobs $(WHO)
 
 .PHONY: outage

@@ -4,7 +4,7 @@
 
 """Measure encrypt.yml on fleets of the lab, against the time that RDS itself needs, and against the same job in amazon.aws modules.
 
-    make bench [SIZES=1,10,50,100] [WHO=ours,amazon.aws]
+    make bench [SIZES=1,10,50,100] [WHO=ours,amazon.aws,outage]
 
 Fleets of primaries of 20 to 400 GiB, every third with a replica, without database servers, with the lab's durations (a copy takes 11 to 30
 minutes, a restore 20, a replica 22; extensions/lab/rds_lab/control/settings.py) and quotas that have room for the fleet. Everything else is
@@ -22,6 +22,8 @@ path, which is what an operator needs on the same lab who does only what must be
 restart, replica and its modification, rename), knows every moment at which RDS is ready, and costs no time himself; user and system seconds of
 the whole process tree; its peak memory (PSS, each page counted once); calls by operation, on average and in the worst ten seconds of virtual
 time. "Others" are the calls besides DescribeDBInstances and DescribeDBSnapshots, with which every wait is made.
+
+At last, unless WHO leaves it out, the write outage of each strategy on real servers (tools/outage.py).
 """
 
 from __future__ import annotations
@@ -57,6 +59,8 @@ from rds_lab.control.registry import Call  # noqa: E402
 from rds_lab.control.settings import Settings  # noqa: E402
 from rds_lab.null_engines import NullEngines  # noqa: E402
 
+OUTAGE = "outage"
+JOBS = ("ours", "amazon.aws", OUTAGE)
 REGION = "us-east-1"
 ROOM = {"instances": 1000, "allocated_storage": 1000000, "manual_snapshots": 1000, "copies_in_progress": 1000}
 SHARED = {
@@ -553,13 +557,16 @@ def main() -> int:
     """Print the figures; 1 if a run failed."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--sizes", default="1,10,50,100")
-    parser.add_argument("--jobs", default="ours,amazon.aws")
+    parser.add_argument("--jobs", default=",".join(JOBS), help="of " + ", ".join(JOBS))
     parser.add_argument("--keep", type=pathlib.Path, help="a folder for the output and the calls of each run")
     options = parser.parse_args()
+    jobs = options.jobs.split(",")
+    if unknown := sorted({*jobs} - {*JOBS}):
+        parser.error(f"unknown: {', '.join(unknown)}; there are {', '.join(JOBS)}")
     print(f"{os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}\n{HEAD}", flush=True)
     failed, rows = [], []
     for size in map(int, options.sizes.split(",")):
-        for job in options.jobs.split(","):
+        for job in (each for each in jobs if each != OUTAGE):
             found = measure(job, size, options.keep)
             if found["rc"] or found["swapped"] != found["expected"]:
                 failed.append(f"{job}, {size}: rc {found['rc']}, {found['swapped']} of {found['expected']} swapped\n{found['output'][-3000:]}")
@@ -569,7 +576,10 @@ def main() -> int:
     for row in rows:
         print(f"\n{row['job']}, {row['sources']}: {row['whole'] / 60:.1f} min in all, of which {row['computing']:.0f} s computing; calls: "
               + ", ".join(f"{count} {operation}" for operation, count in row["by_operation"]))
-    print("".join(f"\nfailed: {text}" for text in failed), end="")
+    print("".join(f"\nfailed: {text}" for text in failed), end="", flush=True)
+    if OUTAGE in jobs:
+        print("\nwrite outage of a busy application, by strategy:", flush=True)
+        failed += ["outage"] * subprocess.call([sys.executable, str(TOP / "tools" / "outage.py")])
     return bool(failed)
 
 

@@ -17,6 +17,7 @@ strategy is ``free``, the third does the work by itself, or waits for whoever is
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import math
 import os
@@ -47,6 +48,9 @@ read_ahead()
 SELDOM, OFTEN = 0.02, 0.001
 if C.DEFAULT_INTERNAL_POLL_INTERVAL == OFTEN:  # nobody has set internal_poll_interval
     C.DEFAULT_INTERNAL_POLL_INTERVAL = SELDOM
+# A worker is a fork of the parent, with which it shares all memory until one of them writes to it, as the garbage collector does in what it looks
+# through. So a worker's collector is not shown what it has inherited (docs.python.org/3/library/gc.html#gc.freeze).
+os.register_at_fork(before=gc.freeze, after_in_parent=gc.unfreeze)
 # Made when the first action plugin is loaded, which the controller does itself before it starts a worker for it.
 SPOOL = Spool()
 RECENT = Recent(Clock())

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
 
@@ -40,6 +41,11 @@ def test_processes_see_what_others_left():
         assert unpacked(ask)["password"] == "x" * 100000 and unpacked(answer) == {"changed": True}
         spool.clear()
         assert spool.entries("ask", "answer") == []
+
+
+def test_a_worker_does_not_look_through_what_it_has_inherited():
+    assert in_a_process(lambda: os._exit(min(gc.get_freeze_count() // 1000, 100))) > 1
+    assert gc.get_freeze_count() == 0, "the parent goes on as before"
 
 
 def test_threads_do_not_write_over_each_other():
