@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import threading
 import time
 
@@ -101,6 +102,13 @@ def test_a_write_in_the_second_of_another_one_is_seen(server, call):
         while last_writes(reader)["shop.Orders2"] != last_writes(reader)["shop.Orders2"]:
             assert time.monotonic() < deadline, "a table that nobody writes to is the same at each look"
             time.sleep(0.2)
+
+
+@pytest.mark.parametrize("kill", [False, True])
+def test_two_runs_that_look_at_once_do_not_wait_for_each_other(server, call, kill):
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        looks = [pool.submit(call, mysql_connections, options(server, kill=kill, wait_timeout=60)) for _run in range(2)]
+        assert [look.result()["quiet"] for look in looks] == [True, True]
 
 
 def test_check_mode_kills_nobody_and_says_whom_it_would(server, call):

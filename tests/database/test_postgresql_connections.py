@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import pathlib
 import sys
@@ -94,6 +95,12 @@ def test_a_quiet_server_is_proven_quiet_although_rdsadmin_works_on_it(server, ca
         done = call(postgresql_connections, dict(options(server), connection=server.login(login_db="other")))
     assert done["quiet"] and not done["changed"] and done["connections"] == [] and done["killed"] == []
     assert time.monotonic() - start >= 1
+
+
+def test_two_runs_that_look_at_once_do_not_wait_for_each_other(server, call):
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        looks = [pool.submit(call, postgresql_connections, options(server, wait_timeout=60)) for _run in range(2)]
+        assert [look.result()["quiet"] for look in looks] == [True, True]
 
 
 def test_who_is_connected_to_any_database_is_named(server, call):

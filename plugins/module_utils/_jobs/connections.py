@@ -87,6 +87,11 @@ def _check(context, client: DatabaseClient, killed: list) -> dict:
                 killed.append(session)
             return ended
 
+        def leave(seconds: float) -> None:
+            server.close()
+            context.clock.sleep(seconds)
+            server.reconnect()
+
         if params["other_than"]:
             with client.open_server(context, {**params["connection"], "db_instance_identifier": params["other_than"]}, "server") as other:
                 refuse_one_server(server, other, client.same_server, params["connection"])
@@ -117,6 +122,7 @@ def _check(context, client: DatabaseClient, killed: list) -> dict:
                 settle_time=params["settle_time"],
                 wait_timeout=params["wait_timeout"],
                 writes=(lambda: _again(server, lambda: client.writes(server))) if client.writes else None,
+                leave=leave,
             )
         else:
             seen = look()

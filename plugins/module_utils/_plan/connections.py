@@ -66,6 +66,7 @@ class SortingRule:
 class Look:
     """One look at a server.
 
+    :param own: the session that looked, if it saw itself.
     :param clients: sessions that could write.
     :param log_readers: foreign readers of the log of changes.
     :param prepared: transactions in the prepared state, by their id as text; they outlive their sessions.
@@ -81,11 +82,18 @@ class Look:
     slots: tuple[str, ...] = ()
     has_applier: bool = False
     blind: tuple[str, ...] = ()
+    own: Session | None = None
 
     @property
     def quiet(self) -> bool:
         """Whether nothing is connected or open that could still write."""
         return not self.clients and not self.prepared and not self.transactions
+
+    @property
+    def mirrored(self) -> bool:
+        """Whether all that is not quiet are sessions of the login that looked, as another run of the same operator has them."""
+        alike = self.own is not None and all(session.user == self.own.user for session in self.clients)
+        return bool(self.clients) and alike and not self.prepared and not self.transactions
 
 
 def sort_sessions(
@@ -112,6 +120,7 @@ def sort_sessions(
         slots=tuple(slots),
         has_applier=bool(sorted_[APPLIER]),
         blind=tuple(blind),
+        own=next((session for session in sessions if session.id == known.own_id), None),
     )
 
 

@@ -8,14 +8,20 @@
 
 from __future__ import annotations
 
+import random
+
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import WaitTimeoutError
 
 LOOKS = 3
 # Seconds between two looks for somebody who was seen only by what he wrote.
 HUNTING = 0.05
+# Looks in a row that saw nobody but the own login elsewhere, before way is made; and for how many times the time to settle.
+MIRRORED = 2
+SHORT, LONG = 0.3, 2.5
+CHANCES = 3
 
 
-def drain(look, kill, in_words, clock, progress, *, settle_time: float, wait_timeout: float, writes=None):
+def drain(look, kill, in_words, clock, progress, *, settle_time: float, wait_timeout: float, writes=None, leave=None, jitter=random.random):
     """The last of several quiet looks in a row, ``settle_time`` seconds from the first to the last; pools reconnect, one look proves nothing.
 
     :param look: ``() -> Look``.
@@ -23,6 +29,9 @@ def drain(look, kill, in_words, clock, progress, *, settle_time: float, wait_tim
     :param in_words: ``Look -> text``.
     :param writes: ``() -> {table: anything that changes with a write}``, or None. Who connects, writes and leaves between two looks is never
         seen connected; a table that changed while nobody was there means that the server is not quiet.
+    :param leave: ``(seconds)``: not be connected for so long; or None. Two runs that look with the same login see each other, and would wait for
+        each other in vain: now and then each leaves, one for long enough that the other finds the server quiet.
+    :param jitter: a number between 0 and 1, another one each time.
     :return: ``(look, killed sessions)``.
     :raises WaitTimeoutError: naming who is still connected, or what was written to.
     """
@@ -30,6 +39,7 @@ def drain(look, kill, in_words, clock, progress, *, settle_time: float, wait_tim
     start = clock.monotonic()
     quiet_since, quiet_looks, killed, told, before = None, 0, [], None, {}
     hunting_until, caught, trouble = start, "", ""
+    mirrored, left, spared = 0, 0, False
     while True:
         seen = look()
         now = clock.monotonic()
@@ -63,7 +73,17 @@ def drain(look, kill, in_words, clock, progress, *, settle_time: float, wait_tim
                 next_step="stop the applications named above (kill: true ends their sessions, but pools come back; a quarantine security group "
                 "keeps them out), end prepared transactions (XA COMMIT or XA ROLLBACK; COMMIT PREPARED or ROLLBACK PREPARED), then run again.",
             )
-        if kill is not None:
+        mirrored = mirrored + 1 if leave is not None and seen.mirrored else 0
+        if mirrored > MIRRORED:
+            if not left:
+                progress("it may be another run, which waits for this one: leaving now and then")
+            mirrored, left = 0, left + 1
+            # Another run would end this one's sessions in turn: it gets some chances to find the server quiet in between.
+            spared = left % CHANCES != 0
+            leave(min((settle_time + 1) * (LONG if jitter() < 0.5 else SHORT), max(0.0, start + wait_timeout - now)))
+            continue
+        if kill is not None and not (seen.mirrored and spared):
+            spared = seen.mirrored and leave is not None
             for session in seen.clients:
                 if kill(session):
                     killed.append(session)

@@ -171,6 +171,28 @@ def test_who_always_writes_and_is_never_seen_is_named_by_what_he_writes_to():
         drain(Look, None, in_words, clock, lambda line: None, settle_time=10, wait_timeout=300, writes=lambda: {"shop.orders": clock.now})
 
 
+def test_who_sees_only_his_own_login_leaves_now_and_then_and_nobody_leaves_for_anybody_else():
+    alike = sort_sessions([row(5, "admin"), row(6, "admin")], 5)
+    assert alike.mirrored
+    for other in ([row(5, "admin"), row(6, "app")], [row(6, "admin")], [row(5, "admin")], [row(5, "admin"), row(6, "admin"), row(7, "app")]):
+        assert not sort_sessions(other, 5).mirrored
+    assert not sort_sessions([row(5, "admin"), row(6, "admin")], 5, prepared=["t1"]).mirrored
+    clock, left, lots = FakeClock(), [], iter([0.9, 0.1])
+
+    def leave(seconds):
+        left.append(seconds)
+        clock.sleep(seconds)
+
+    seen, _killed = wait([alike] * 6 + [Look()], clock=clock, leave=leave, jitter=lambda: next(lots))
+    assert seen.quiet and left == [pytest.approx(3.3), pytest.approx(27.5)], "the other one needs ten seconds, and looks every five"
+    with pytest.raises(WaitTimeoutError, match="1 connection of app"):
+        wait([BUSY], leave=pytest.fail)
+    clock, ended = FakeClock(), []
+    with pytest.raises(WaitTimeoutError, match="connection of admin"):
+        wait([alike], clock=clock, kill=lambda session: ended.append(session) or True, leave=leave, jitter=lambda: 0.1)
+    assert 1 < len(ended) < 10 and clock.now < 310, "killing and leaving take turns, within the limit"
+
+
 def test_a_refused_kill_is_not_swallowed():
     def kill(session):
         raise StatementError("not owner", 1095)
