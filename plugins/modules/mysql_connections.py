@@ -17,7 +17,7 @@ description:
     One look proves nothing, because connection pools come back.
   - Sessions of the server and of RDS itself do not count - the own one, C(event_scheduler), C(system user), C(rdsadmin), and replicas that read the
     binary log. Other readers of the binary log (change-data-capture tools) do not count either, but are warned of.
-  - Where nobody but the own login is connected elsewhere, it leaves the server now and then, for up to two and a half times O(settle_time). It may
+  - Where nobody but the own login is connected elsewhere, it leaves the server now and then, for up to 2.5 times O(settle_time) plus 2.5 seconds. It may
     be another run of this module, which waits for this one; with O(kill=true) its sessions are ended once and not at each look.
   - With O(login_only=true) it only proves that the login works and reports what a migration should know of the server.
 author:

@@ -29,7 +29,7 @@ class Company:
     """
 
     CALLS = 45
-    LOOKS = 2  # of who gathers: is everybody here?
+    LOOKS = 5  # of who gathers: is everybody here?
 
     def __init__(self, clock, gather: float = 0.25, within: float = 10.0):
         self.size = 1

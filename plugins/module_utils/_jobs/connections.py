@@ -31,6 +31,7 @@ class DatabaseClient:
     :param writes: ``server -> {table: what changes when it is written to}``, or None where the server does not tell.
     :param refusals: ``server -> list of words``: why the server must not be migrated as it is.
     :param reader_warnings: ``Look -> list of words``.
+    :param knows_its_runs: its looks leave out the sessions of other runs of this collection, so that two runs never wait for each other.
     :param server_dict: ``server -> dict`` for the result.
     :param same_server: ``(server, other server) -> bool``.
     """
@@ -46,6 +47,7 @@ class DatabaseClient:
     same_server: Callable
     refusals: Callable = lambda server: []
     writes: Callable | None = None
+    knows_its_runs: bool = False
 
 
 def connections_spec(connection: dict) -> dict:
@@ -122,7 +124,7 @@ def _check(context, client: DatabaseClient, killed: list) -> dict:
                 settle_time=params["settle_time"],
                 wait_timeout=params["wait_timeout"],
                 writes=(lambda: _again(server, lambda: client.writes(server))) if client.writes else None,
-                leave=leave,
+                leave=None if client.knows_its_runs else leave,
             )
         else:
             seen = look()

@@ -81,6 +81,7 @@ CLIENT = DatabaseClient(
     same_server=adapter.same_server,
     refusals=_refusals,
     writes=adapter.last_writes,
+    knows_its_runs=True,
 )
 
 
