@@ -39,7 +39,7 @@ except ImportError:
     PYMYSQL_IMPORT_ERROR = traceback.format_exc()
 
 # Client errors that a name not yet in DNS, a closed port or a server that is just starting cause; the login was not looked at.
-NOT_REACHED = frozenset({2002, 2003, 2005, 2013, 2055, 1040, 1053})
+NOT_REACHED = frozenset({2002, 2003, 2005, 2006, 2013, 2055, 1040, 1053})
 _NO_TLS = 2026
 _SECONDS_BETWEEN_ATTEMPTS = 1.0
 # Seconds that a statement has in any case.
