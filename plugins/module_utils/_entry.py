@@ -110,7 +110,8 @@ class Context:
 
 def _take_turn(event_name: str = "", **_unused) -> None:
     """Called by botocore before each request, as ``before-send.SERVICE.OPERATION``."""
-    COMPANY.take_turn(changes=not event_name.rpartition(".")[2].startswith(READS))
+    operation = event_name.rpartition(".")[2]
+    COMPANY.take_turn(changes=not operation.startswith(READS), mark=operation == "AddTagsToResource", interrupts=operation == "ModifyDBInstance")
 
 
 def aws_failure(error) -> dict:

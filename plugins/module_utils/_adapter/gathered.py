@@ -11,6 +11,7 @@ Nothing is remembered: what anybody gets was read after he asked for it, so that
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -22,7 +23,8 @@ class Company:
     """How many hosts this process works for at the moment; shared by all adapters of the process.
 
     A few calls go at once, as gates make them; many keep to a pace, on average less than RDS begins to throttle. Changes have a pace of their
-    own: an outage lasts as long as they do, and must not wait for who only looks.
+    own: an outage lasts as long as they do, and must not wait for who only looks. And no outage begins while marks wait for their turn, which
+    are made before it: else the hosts whose marks come last would prolong the outage of the first.
 
     :param gather: seconds for which the first who asks waits for others, while there are any.
     :param within: seconds in which no more than ``CALLS`` reads, and as many changes, begin, while there are others.
@@ -37,6 +39,7 @@ class Company:
         self._usual = self._gather, self._within = gather, within
         self._lock = threading.Lock()
         self._begun: dict[bool, deque[float]] = {changes: deque(maxlen=self.CALLS) for changes in (False, True)}
+        self._last_mark = -math.inf
         self._mine = threading.local()
 
     def grow(self, size: int, poll_interval: float) -> None:
@@ -55,20 +58,36 @@ class Company:
                 return
             self._clock.sleep(self._gather / self.LOOKS)
 
-    def take_turn(self, *, changes: bool = False) -> None:
-        """Wait until the next call may be made, unless this thread has waited for it already."""
+    def take_turn(self, *, changes: bool = False, mark: bool = False, interrupts: bool = False) -> None:
+        """Wait until the next call may be made, unless this thread has waited for it already.
+
+        :param mark: a change that applications do not notice.
+        :param interrupts: one that they may notice.
+        """
         if self.size < 2:
             return
         if getattr(self._mine, "taken", False):
             self._mine.taken = False
             return
-        with self._lock:
-            begun = self._begun[changes]
-            now = self._clock.monotonic()
-            turn = max(now, begun[0] + self._within) if len(begun) == self.CALLS else now
-            begun.append(turn)
-        if turn > now:
-            self._clock.sleep(turn - now)
+        while True:
+            with self._lock:
+                now = self._clock.monotonic()
+                turn = self._last_mark
+                yields = interrupts and turn > now
+                if not yields:
+                    turn = self._reserve(now, changes, mark)
+            if turn > now:
+                self._clock.sleep(turn - now)
+            if not yields:
+                return
+
+    def _reserve(self, now: float, changes: bool, mark: bool) -> float:
+        begun = self._begun[changes]
+        turn = max(now, begun[0] + self._within) if len(begun) == self.CALLS else now
+        begun.append(turn)
+        if mark:
+            self._last_mark = max(turn, self._last_mark)
+        return turn
 
     def take_turn_ahead(self) -> None:
         """Wait for the turn of the next call of this thread."""

@@ -28,7 +28,7 @@ except ImportError:  # reported by AnsibleAWSModule
 # What preflight would merely like to know is not worth minutes of patience.
 GLANCING = {"retries": {"mode": "standard", "total_max_attempts": 3}, "connect_timeout": 15, "read_timeout": 60}
 # Up to so many minutes, what happened in the whole region is less to read than what happened to each of many hosts.
-LATELY_MINUTES = 180
+LATELY_MINUTES = 24 * 60
 CHANGING = {"retries": {"total_max_attempts": 1}, "connect_timeout": 15, "read_timeout": 60}
 
 

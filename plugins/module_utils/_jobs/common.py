@@ -19,9 +19,11 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors 
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.steps import Plan
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.topology import Listing, Prefixes, Topology, find_topology
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.fence_kept import (
-    EVENTS_KEPT_MINUTES,
+    LOOK_BACK_MINUTES,
+    built_from,
     check_fence_was_kept,
     may_have_served,
+    shows_the_fence,
 )
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.finish import FinishRequest
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._run.apply import Runner
@@ -126,11 +128,18 @@ def finish_request(rds: Rds, params: dict, replicas_awaited=(), copies: dict[str
 
 def check_fence(rds: Rds, topology: Topology) -> None:
     """Raise if the fenced source may have served applications again after its snapshot was taken."""
-    if may_have_served(topology):
-        source = topology.primary.source
-        check_fence_was_kept(
-            topology, rds.snapshots_of(source["DbiResourceId"]), rds.dated_events(source["DBInstanceIdentifier"], EVENTS_KEPT_MINUTES)
-        )
+    if not may_have_served(topology):
+        return
+    source = topology.primary.source
+    moment = built_from(topology, rds.snapshots_of(source["DbiResourceId"]))
+    if moment is None:
+        return
+    events: list[dict] = []
+    for minutes in LOOK_BACK_MINUTES:
+        events = rds.dated_events(source["DBInstanceIdentifier"], minutes)
+        if shows_the_fence(events, moment):
+            break
+    check_fence_was_kept(topology, moment, events)
 
 
 def fresh_fence_id() -> str:

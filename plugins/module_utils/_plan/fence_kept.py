@@ -28,7 +28,8 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.names i
 )
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.topology import ROLE_SNAPSHOT, Topology
 
-EVENTS_KEPT_MINUTES = 14 * 24 * 60
+# How far to look back for the events, from what many hosts can read in one call to all that RDS keeps.
+LOOK_BACK_MINUTES = (180, 24 * 60, 14 * 24 * 60)
 # The event of the fence's own restart may bear a time a little after the restart; two renames by hand take minutes.
 _MARGIN = timedelta(seconds=60)
 _OF_A_RESTART = ("restart", "shutdown", "shut down", "renam", "failover")
@@ -42,41 +43,62 @@ def may_have_served(topology: Topology) -> bool:
     return topology.source_tags.get(TAG_RESTARTS_ACCEPTED) != topology.fence_id
 
 
-def check_fence_was_kept(topology: Topology, snapshots: list[dict], events: list[dict]) -> None:
-    """Raise if the source was restarted after the snapshot of the fence in force.
+def built_from(topology: Topology, snapshots: list[dict]) -> datetime | None:
+    """The moment up to which the target holds what the source held, by RDS's clock; None while there is none.
 
     :param snapshots: ``DBSnapshot`` shapes of the source.
-    :param events: ``Event`` shapes of the source's ``old-`` identifier.
-    :raises RefusedError: with what happened when, and both ways on.
     """
-    source, fence_id = topology.primary.source, topology.fence_id
+    if topology.drained:
+        # The target was not made from a snapshot behind the fence: it followed, up to this moment.
+        drained = datetime_noted(topology.source_tags.get(TAG_DRAINED))
+        if drained is not None:
+            return drained
     taken = [
         snapshot["SnapshotCreateTime"]
         for snapshot in snapshots
         if snapshot.get("Status") == "available"
         and "SnapshotCreateTime" in snapshot
         and tags_of(snapshot).get(TAG_ROLE) == ROLE_SNAPSHOT
-        and tags_of(snapshot).get(TAG_FENCE_ID) == fence_id
-        and tags_of(snapshot).get(TAG_SOURCE_RESOURCE_ID) == source["DbiResourceId"]
+        and tags_of(snapshot).get(TAG_FENCE_ID) == topology.fence_id
+        and tags_of(snapshot).get(TAG_SOURCE_RESOURCE_ID) == topology.primary.source["DbiResourceId"]
     ]
-    drained = datetime_noted(topology.source_tags.get(TAG_DRAINED)) if topology.drained else None
-    if drained is not None:
-        # The target was not made from a snapshot behind the fence: it followed, up to this moment.
-        taken = [drained]
-    restarts = sorted(
+    return min(taken, default=None)
+
+
+def shows_the_fence(events: list[dict], moment: datetime) -> bool:
+    """Whether events reach back to the restart with which the fence ended; earlier ones tell nothing more.
+
+    :param events: ``Event`` shapes of the source's ``old-`` identifier.
+    :param moment: see ``built_from``.
+    """
+    return any(when <= moment + _MARGIN for when, _message in _restarts(events))
+
+
+def _restarts(events: list[dict]) -> list[tuple[datetime, str]]:
+    return sorted(
         (event["Date"], event.get("Message", ""))
         for event in events
         if "Date" in event and any(word in event.get("Message", "").lower() for word in _OF_A_RESTART)
     )
+
+
+def check_fence_was_kept(topology: Topology, moment: datetime, events: list[dict]) -> None:
+    """Raise if the source was restarted after the moment from which its target is.
+
+    :param moment: see ``built_from``.
+    :param events: ``Event`` shapes of the source's ``old-`` identifier.
+    :raises RefusedError: with what happened when, and both ways on.
+    """
+    source, fence_id = topology.primary.source, topology.fence_id
     # The fence ends with a restart: where none is seen before the snapshot, events and snapshots do not tell the same time.
-    if not taken or not restarts or restarts[0][0] > min(taken) + _MARGIN:
+    if not shows_the_fence(events, moment):
         return
-    late = [(when, message) for when, message in restarts if when > min(taken) + _MARGIN]
+    late = [(when, message) for when, message in _restarts(events) if when > moment + _MARGIN]
     if not late:
         return
     old = topology.primary.old_name
     raise RefusedError(
-        f"{old} was restarted after the snapshot of fence {fence_id} ({_in_words(min(taken))}): {_in_words(late[0][0])} {late[0][1]!r}. A restart "
+        f"{old} was restarted after the snapshot of fence {fence_id} ({_in_words(moment)}): {_in_words(late[0][0])} {late[0][1]!r}. A restart "
         f"is also what a rename to {topology.name} and back leaves behind, and what was written then would be missing in the target.",
         done="No name was moved.",
         next_step=f"If it served as {topology.name} meanwhile, or you do not know: rename {old} to {topology.name}, rename "

@@ -33,7 +33,8 @@ class Limits:
     :param outage_timeout: how long AWS may not answer a read, or only with errors of its own, after botocore's own attempts.
     :param marks_timeout: how long something that may be ours may show no tags before it is taken for somebody else's.
     :param steady_reads: how many reads in a row must agree before a state is believed.
-    :param steady_pause: the longest pause between these. An instance may go on looking available for some seconds after it accepted a change.
+    :param steady_pause: the longest pause between these. An instance may go on looking available for some seconds after it accepted a change;
+        what waits for a change waits for its effect, too, so that this pause need not outlast them.
     """
 
     poll_interval: float = 20.0
@@ -46,7 +47,7 @@ class Limits:
     marks_timeout: float = 120.0
     outage_timeout: float = 1800.0
     steady_reads: int = 3
-    steady_pause: float = 5.0
+    steady_pause: float = 3.0
 
     @property
     def steady_interval(self) -> float:
@@ -66,21 +67,22 @@ _PERCENT = re.compile(r"(\d+) %")
 
 
 class Pauses:
-    """How long to pause until the next read: short at first, then longer the longer it takes, shorter towards the end that is in sight.
+    """How long to pause until the next read: in proportion to the time waited, and shorter towards the end that is in sight.
 
-    What is late by a fiftieth of the time that it took anyway does not matter; so waiting for ten hours takes some hundred reads more than
+    What is late by a small part of the time that it took anyway does not matter; so waiting for ten hours takes some hundred reads more than
     waiting for ten minutes, not thousands.
 
-    :param interval: the longest pause while nothing is known of the end, until a fiftieth of the time waited is longer.
+    :param interval: the longest pause while nothing is known of the end, until a hundredth of the time waited is longer.
     """
 
-    OF_THE_PAST = 1 / 50
+    SHORTEST = 1.0
+    OF_THE_BEGINNING = 1 / 8
+    OF_THE_PAST = 1 / 100
     OF_THE_REST = 1 / 6
     LONGEST = 300.0
 
     def __init__(self, interval: float):
         self._interval = interval
-        self._pause = min(1.0, interval)
         self._first: tuple[float, int] | None = None
 
     def after(self, elapsed: float, texts) -> float:
@@ -89,11 +91,12 @@ class Pauses:
         :param elapsed: seconds since the wait began.
         :param texts: what was just read of each thing that is awaited; how far RDS says that it is gives an estimate of the rest.
         """
-        pause = self._pause
-        longest = max(self._interval, elapsed * self.OF_THE_PAST)
-        self._pause = min(self._pause * 1.4, longest)
         rest = self._rest(elapsed, texts)
-        return min(pause if rest is None else max(rest * self.OF_THE_REST, self._interval / 4), self.LONGEST)
+        if rest is not None:
+            return min(max(rest * self.OF_THE_REST, self._interval / 4), self.LONGEST)
+        longest = max(self._interval, elapsed * self.OF_THE_PAST)
+        shortest = min(self.SHORTEST, self._interval)
+        return min(max(elapsed * self.OF_THE_BEGINNING, shortest), longest, self.LONGEST)
 
     def expected(self, elapsed: float, texts) -> float | None:
         """Seconds that the whole wait will take, by how far RDS says that it is; None where RDS does not say."""

@@ -10,7 +10,7 @@ import threading
 
 import pytest
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter import gathered as module
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.clock import on_grid
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.clock import Clock, on_grid
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.gathered import Company, Gathered, Remembering
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.rds_read import (
     FEW,
@@ -129,6 +129,27 @@ def test_changes_do_not_wait_for_who_only_looks():
     assert clock.now == 1000
     company.take_turn(changes=True)
     assert clock.now == pytest.approx(1010)
+
+
+def test_no_outage_begins_while_marks_wait_for_their_turn():
+    clock = FakeClock()
+    company = Company(clock)
+    company.grow(3, 20.0)
+    for _each in range(Company.CALLS):
+        company.take_turn(changes=True, mark=True)
+    company.take_turn(changes=True, interrupts=True)
+    assert clock.now == 1010, "by the pace alone: no mark was waiting any more"
+    clock, begun = Clock(), []
+    company = Company(clock, within=0.4)
+    company.size = 3
+    marks = [threading.Thread(target=lambda: (company.take_turn(changes=True, mark=True), begun.append("mark"))) for _each in range(2 * Company.CALLS)]
+    for thread in marks:
+        thread.start()
+    company.take_turn(changes=True, interrupts=True)
+    begun.append("rename")
+    for thread in marks:
+        thread.join(20)
+    assert begun.index("rename") >= len(marks) - 1, "the last mark and the first rename may go at the same moment"
 
 
 def test_a_turn_taken_ahead_is_for_one_call():

@@ -60,7 +60,7 @@ def test_all_things_must_be_done_in_the_same_read():
 def test_steady_reads_are_not_far_apart():
     waiting = Looking(DONE)
     waiting.wait(poll_interval=60.0)
-    assert waiting.clock.now - 1000 == 10.0
+    assert waiting.clock.now - 1000 == 6.0
 
 
 def test_pauses_grow_to_the_poll_interval():
@@ -91,6 +91,12 @@ def test_the_end_is_seen_soon(seconds, percent):
     assert late <= max(20.0, seconds / 50)
 
 
+@given(st.floats(5, 36000))
+def test_nobody_waits_much_longer_than_it_takes(seconds):
+    late = paused(seconds)[-1] - seconds
+    assert late <= max(1.0, min(seconds / 8, 20.0), seconds / 100)
+
+
 def test_an_end_in_sight_is_looked_for_rarely_at_first_and_often_at_last():
     looks = paused(7200, percent=True)
     assert len(looks) < len(paused(7200)) / 2
@@ -116,8 +122,8 @@ def test_somebody_else_tells():
 def test_what_a_wait_usually_takes_is_said_until_the_percentage_tells_more():
     waiting = Looking(*[Outlook(False, f"copying {n} %") for n in (0, 10, 20, 30)], DONE, seconds=100.0).wait(usual=900.0)
     assert waiting.lines[0] == "x: copying 0 % (1.7 min, expected 15.0 min)"
-    # From 10 % after 3.4 minutes to 30 % after 9: the rest takes 19.6 minutes more.
-    assert "x: copying 30 % (9.0 min, expected 28.6 min)" in waiting.lines
+    # From 10 % after 3.5 minutes to 30 % after 9.9: the rest takes 22.1 minutes more.
+    assert "x: copying 30 % (9.9 min, expected 32.0 min)" in waiting.lines
     assert all("expected" not in line for line in Looking(MOVING, DONE).wait().lines), "nobody knows"
 
 
@@ -156,7 +162,7 @@ def test_a_final_state_ends_it_at_once():
 
 def test_lines_when_something_moves_and_every_minute():
     creating, ready = Outlook(False, "creating"), Outlook(True, "available")
-    steps = [[("x", creating), ("y", creating)]] * 2 + [[("x", ready), ("y", creating)]] * 12 + [[("x", ready), ("y", ready)]]
+    steps = [[("x", creating), ("y", creating)]] * 2 + [[("x", ready), ("y", creating)]] * 30 + [[("x", ready), ("y", ready)]]
     lines = Looking(*steps).wait(poll_interval=20.0).lines
     assert lines[:3] == ["x: creating (0 s)", "y: creating (0 s)", "x: available (2 s)"]
     assert any("Rename x: still x available; y creating" in line and "min)" in line for line in lines)
@@ -167,7 +173,7 @@ def test_lines_when_something_moves_and_every_minute():
 def test_a_long_wait_is_never_silent_for_long():
     clock = FakeClock()
     told = []
-    waiting = Looking(*[MOVING] * 150, DONE, clock=clock)
+    waiting = Looking(*[MOVING] * 250, DONE, clock=clock)
     wait_until(waiting.look, clock=clock, limits=Limits(), progress=lambda line: told.append(clock.now), what="w")
     gaps = [after - before for before, after in zip(told, told[1:], strict=False)]
     assert clock.now > 5000 and max(gaps) <= 60
