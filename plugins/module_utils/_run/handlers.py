@@ -421,9 +421,12 @@ class Rename(Handler):
 class Reboot(Handler):
     """RebootDBInstance; done once it was seen to restart (status, event or the parameter group), or had ample time to."""
 
+    EVENTS_EVERY = 5.0  # seconds: the status shows most restarts, events the few that fall between two looks
+
     def __init__(self, *args):
         super().__init__(*args)
         self._seen = False
+        self._asked = -self.EVENTS_EVERY
         self._restarts_before: int | None = None
 
     def _restarts(self) -> int:
@@ -444,7 +447,8 @@ class Reboot(Handler):
             return self._missing()
         if described["DBInstanceStatus"] not in READY_STATUSES:
             self._seen = True
-        elif not self._seen and self._elapsed() <= self.limits.restart_grace:
+        elif not self._seen and self._asked + min(self.EVENTS_EVERY, self.limits.poll_interval) <= self._elapsed() <= self.limits.restart_grace:
+            self._asked = self._elapsed()
             self._seen = self._restarts() > (self._restarts_before or 0)
         confirmed = self._seen or self._elapsed() > self.limits.restart_grace
         if confirmed and self.step.confirmed is not None:

@@ -276,6 +276,8 @@ def test_restart_is_done_when_an_event_says_so():
     made.before()
     assert not outlook(made, instance("x")).done, "that was an earlier one"
     made.region.event_log.append((made.clock.now, "x", "DB instance restarted"))
+    assert not outlook(made, instance("x")).done, "events are not asked for at each look"
+    made.clock.sleep(made.EVENTS_EVERY)
     assert outlook(made, instance("x")).done
 
 
