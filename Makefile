@@ -96,7 +96,7 @@ crash: setup ## kill encrypt.yml at every change that it makes, finish the work,
 
 .PHONY: bench
 bench: SIZES ?= 1,10,50,100
-bench: WHO ?= ours,amazon.aws,outage
+bench: WHO ?= ours,amazon.aws,slow,outage
 bench: setup ## time, processor, memory and calls of encrypt.yml for whole fleets, beside amazon.aws alone; write outages: SIZES, WHO
 	$(RUN) python tools/bench.py --sizes $(SIZES) --jobs $(WHO)
 

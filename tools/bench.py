@@ -4,7 +4,7 @@
 
 """Measure encrypt.yml on fleets of the lab, against the time that RDS itself needs, and against the same job in amazon.aws modules.
 
-    make bench [SIZES=1,10,50,100] [WHO=ours,amazon.aws,outage]
+    make bench [SIZES=1,10,50,100] [WHO=ours,amazon.aws,slow,outage]
 
 Fleets of primaries of 20 to 400 GiB, every third with a replica, without database servers, with the lab's durations (a copy takes 11 to 30
 minutes, a restore 20, a replica 22; extensions/lab/rds_lab/control/settings.py) and quotas that have room for the fleet. Everything else is
@@ -22,6 +22,8 @@ path, which is what an operator needs on the same lab who does only what must be
 restart, replica and its modification, rename), knows every moment at which RDS is ready, and costs no time himself; user and system seconds of
 the whole process tree; its peak memory (PSS, each page counted once); calls by operation, on average and in the worst ten seconds of virtual
 time. "Others" are the calls besides DescribeDBInstances and DescribeDBSnapshots, with which every wait is made.
+
+What waiting costs is seen by "slow": ours, one source, where all that takes minutes by its size takes ten times as long.
 
 At last, unless WHO leaves it out, the write outage of each strategy on real servers (tools/outage.py).
 """
@@ -59,9 +61,11 @@ from rds_lab.control.registry import Call  # noqa: E402
 from rds_lab.control.settings import Settings  # noqa: E402
 from rds_lab.null_engines import NullEngines  # noqa: E402
 
-OUTAGE = "outage"
-JOBS = ("ours", "amazon.aws", OUTAGE)
+SLOW, OUTAGE = "slow", "outage"
+JOBS = ("ours", "amazon.aws", SLOW, OUTAGE)
 REGION = "us-east-1"
+LONG_OPERATIONS = ("snapshot", "snapshot_per_gib", "copy", "copy_per_gib", "restore", "baseline_backup", "backup", "replica")
+SLOWER = 10
 ROOM = {"instances": 1000, "allocated_storage": 1000000, "manual_snapshots": 1000, "copies_in_progress": 1000}
 SHARED = {
     "Engine": "mariadb", "EngineVersion": "10.11.14", "DBInstanceClass": "db.m6g.large", "StorageType": "gp3", "AvailabilityZone": "us-east-1a",
@@ -71,7 +75,12 @@ SHARED = {
 }
 
 
-def fleet_of(size: int) -> dict:
+def durations(job: str) -> dict[str, float]:
+    """The settings of the lab in which the time of a job differs from the lab's own."""
+    return {name: SLOWER * getattr(Settings(), name) for name in LONG_OPERATIONS} if job == SLOW else {}
+
+
+def fleet_of(size: int, job: str = "ours") -> dict:
     """A fleet file with so many primaries, every third with a replica."""
     instances = []
     for number in range(1, size + 1):
@@ -82,7 +91,7 @@ def fleet_of(size: int) -> dict:
             instances.append({**SHARED, "DBInstanceIdentifier": f"{name}-replica", "ReadReplicaSourceDBInstanceIdentifier": name,
                               "AllocatedStorage": instances[-1]["AllocatedStorage"], "BackupRetentionPeriod": 0})
     return {
-        "name": f"bench{size}", "group": "bench", "region": REGION, "kms_keys": ["prod-rds"], "settings": ROOM, "instances": instances,
+        "name": f"bench{size}", "group": "bench", "region": REGION, "kms_keys": ["prod-rds"], "settings": {**ROOM, **durations(job)}, "instances": instances,
         "subnet_groups": {"bench": {"zones": ["us-east-1a", "us-east-1b"]}}, "security_groups": {"bench": "bench"},
         "parameter_groups": {"bench": {"family": "mariadb10.11", "values": {"max_connections": 80}}},
     }
@@ -276,11 +285,11 @@ class Keeper(threading.Thread):
 class Lab:
     """A lab without database servers, as a process of its own, at the speed of AWS."""
 
-    def __init__(self, folder: pathlib.Path, size: int):
+    def __init__(self, folder: pathlib.Path, size: int, job: str):
         self._folder = folder / "lab"
         self._port = _free_port()
         self.url = f"http://127.0.0.1:{self._port}"
-        (folder / "fleet.json").write_text(json.dumps(fleet_of(size)))
+        (folder / "fleet.json").write_text(json.dumps(fleet_of(size, job)))
         self._command("start", "--fleet", str(folder / "fleet.json"), "--timescale", "1", "--engines", "off")
         self.pid = json.loads((self._folder / "lab.json").read_text())["pid"]
 
@@ -314,8 +323,8 @@ def _free_port() -> int:
 class Perfect:
     """Does what must be done to one instance of a lab whose clock stands still, at the first moment at which RDS lets him."""
 
-    def __init__(self, gib: int):
-        self.plane = ControlPlane(Clock(0), NullEngines(), Settings())
+    def __init__(self, gib: int, job: str):
+        self.plane = ControlPlane(Clock(0), NullEngines(), Settings(**durations(job)))
         self.plane.seed_kms_key("alias/prod-rds", REGION)
         self.plane.seed_instance({"DBInstanceIdentifier": "one", "Engine": "mariadb", "EngineVersion": "10.11.14", "AllocatedStorage": gib,
                                   "DBInstanceClass": "db.m6g.large", "StorageType": "gp3", "BackupRetentionPeriod": 7}, region=REGION)
@@ -381,7 +390,7 @@ class Perfect:
         return taken
 
 
-def critical_path(size: int) -> tuple[float, float, dict[str, float]]:
+def critical_path(size: int, job: str = "ours") -> tuple[float, float, dict[str, float]]:
     """Seconds of the slowest topology of a fleet, those of its last rename, and its operations."""
     kinds = {}
     for entry in fleet_of(size)["instances"]:
@@ -389,7 +398,7 @@ def critical_path(size: int) -> tuple[float, float, dict[str, float]]:
             kinds[entry["DBInstanceIdentifier"]] = (entry["AllocatedStorage"], False)
         else:
             kinds[entry["ReadReplicaSourceDBInstanceIdentifier"]] = (entry["AllocatedStorage"], True)
-    paths = [Perfect(gib).seconds(replica) for gib, replica in sorted(set(kinds.values()))]
+    paths = [Perfect(gib, job).seconds(replica) for gib, replica in sorted(set(kinds.values()))]
     slowest = max(paths, key=lambda path: sum(path.values()))
     return sum(slowest.values()), slowest["rename back"], slowest
 
@@ -446,7 +455,7 @@ def _resident_mib(pid: int) -> float:
 def _arguments(job: str, folder: pathlib.Path, size: int) -> list[str]:
     fleet = fleet_of(size)["instances"]
     names = [entry["DBInstanceIdentifier"] for entry in fleet if "ReadReplicaSourceDBInstanceIdentifier" not in entry]
-    if job == "ours":
+    if job != "amazon.aws":
         inventory = {"hosts": dict.fromkeys(names, {}), "vars": {"rds_encryption_kms_key_id": "alias/prod-rds", "rds_encryption_database_access": False}}
         more = ["-i", "inventory.json", str(TOP / "playbooks" / "encrypt.yml")]
     else:
@@ -469,7 +478,7 @@ def _arguments(job: str, folder: pathlib.Path, size: int) -> list[str]:
 def measure(job: str, size: int, keep: pathlib.Path | None = None) -> dict:
     """What one job did to a fresh fleet."""
     folder = pathlib.Path(tempfile.mkdtemp(prefix=f"bench-{job}-{size}-"))
-    lab = Lab(folder, size)
+    lab = Lab(folder, size, job)
     keeper = Keeper(folder, lab)
     try:
         keeper.start()
@@ -500,7 +509,7 @@ def _moment(call: dict) -> float:
 def figures(found: dict) -> dict:
     """The figures of a measurement."""
     size, calls = found["size"], found["calls"]
-    path, last_rename, _parts = critical_path(size)
+    path, last_rename, _parts = critical_path(size, found["job"])
     renames = [_moment(call) for call in calls if call["operation"] == "ModifyDBInstance" and call["outcome"].startswith("ok")
                and call["parameters"].get("NewDBInstanceIdentifier")]
     moments = sorted(map(_moment, calls))
@@ -565,14 +574,14 @@ def main() -> int:
         parser.error(f"unknown: {', '.join(unknown)}; there are {', '.join(JOBS)}")
     print(f"{os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}\n{HEAD}", flush=True)
     failed, rows = [], []
-    for size in map(int, options.sizes.split(",")):
-        for job in (each for each in jobs if each != OUTAGE):
-            found = measure(job, size, options.keep)
-            if found["rc"] or found["swapped"] != found["expected"]:
-                failed.append(f"{job}, {size}: rc {found['rc']}, {found['swapped']} of {found['expected']} swapped\n{found['output'][-3000:]}")
-                continue
-            rows.append(figures(found))
-            print(line(rows[-1]), flush=True)
+    runs = [(job, size) for size in map(int, options.sizes.split(",")) for job in jobs if job not in (SLOW, OUTAGE)]
+    for job, size in runs + [(SLOW, 1)] * (SLOW in jobs):
+        found = measure(job, size, options.keep)
+        if found["rc"] or found["swapped"] != found["expected"]:
+            failed.append(f"{job}, {size}: rc {found['rc']}, {found['swapped']} of {found['expected']} swapped\n{found['output'][-3000:]}")
+            continue
+        rows.append(figures(found))
+        print(line(rows[-1]), flush=True)
     for row in rows:
         print(f"\n{row['job']}, {row['sources']}: {row['whole'] / 60:.1f} min in all, of which {row['computing']:.0f} s computing; calls: "
               + ", ".join(f"{count} {operation}" for operation, count in row["by_operation"]))

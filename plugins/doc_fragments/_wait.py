@@ -13,7 +13,7 @@ options:
   poll_interval:
     description:
       - The longest pause between two looks at RDS in the first minutes of a wait, in seconds. A wait begins with short pauses; one that lasts
-        for hours has pauses of a fiftieth of the time waited, up to five minutes, and shorter ones again where RDS says how far it is.
+        for hours has pauses of a hundredth of the time waited, up to five minutes, and shorter ones again where RDS says how far it is.
     type: float
     default: 20.0
   wait_timeout:

@@ -305,6 +305,13 @@ def test_task_files_of_the_operator_are_included_from_where_preflight_saw_them()
     assert "tasks | ansible.builtin.expanduser is ansible.builtin.file" in (TOP / "roles/rollback/tasks/plan.yml").read_text()
 
 
+def test_nothing_to_do_is_said_once_and_not_for_each_host():
+    """Ansible prints the banner of a meta task for each host; a task file without tasks prints none."""
+    assert [str(path) for path in TOP.glob("roles/*/tasks/*.yml") if re.search(r"\bmeta: noop", path.read_text())] == []
+    empty = [path for path in TOP.glob("roles/*/tasks/*.yml") if yaml_of(path) == []]
+    assert {f"{path.parents[1].name}/{path.stem}" for path in empty} == {"cold/preflight", "cold/prepare"}
+
+
 def test_roles_document_their_defaults():
     assert roles(), "there are no roles"
     base = defaults(TOP / "roles" / BASE)
