@@ -24,13 +24,14 @@ class Company:
 
     A few calls go at once, as gates make them; many keep to a pace, on average less than RDS begins to throttle. Changes have a pace of their
     own: an outage lasts as long as they do, and must not wait for who only looks. And no outage begins while marks wait for their turn, which
-    are made before it: else the hosts whose marks come last would prolong the outage of the first.
+    are made before it, nor right after one, which another of the same host may follow: else the hosts whose marks come last would prolong the
+    outage of the first.
 
     :param gather: seconds for which the first who asks waits for others, while there are any.
-    :param within: seconds in which no more than ``CALLS`` reads, and as many changes, begin, while there are others.
+    :param within: seconds in which no more than ``READS`` reads and ``CHANGES`` changes begin, while there are others.
     """
 
-    CALLS = 45
+    READS, CHANGES = 45, 60
     LOOKS = 5  # of who gathers: is everybody here?
 
     def __init__(self, clock, gather: float = 0.25, within: float = 10.0):
@@ -38,7 +39,7 @@ class Company:
         self._clock = clock
         self._usual = self._gather, self._within = gather, within
         self._lock = threading.Lock()
-        self._begun: dict[bool, deque[float]] = {changes: deque(maxlen=self.CALLS) for changes in (False, True)}
+        self._begun: dict[bool, deque[float]] = {changes: deque(maxlen=calls) for changes, calls in ((False, self.READS), (True, self.CHANGES))}
         self._last_mark = -math.inf
         self._mine = threading.local()
 
@@ -72,7 +73,7 @@ class Company:
         while True:
             with self._lock:
                 now = self._clock.monotonic()
-                turn = self._last_mark
+                turn = self._last_mark + self._within / 4
                 yields = interrupts and turn > now
                 if not yields:
                     turn = self._reserve(now, changes, mark)
@@ -83,7 +84,7 @@ class Company:
 
     def _reserve(self, now: float, changes: bool, mark: bool) -> float:
         begun = self._begun[changes]
-        turn = max(now, begun[0] + self._within) if len(begun) == self.CALLS else now
+        turn = max(now, begun[0] + self._within) if len(begun) == begun.maxlen else now
         begun.append(turn)
         if mark:
             self._last_mark = max(turn, self._last_mark)
