@@ -24,7 +24,7 @@ from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleA
 
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.aws_session import make_client
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.clock import Clock
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.gathered import COMPANY
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.gathered import COMPANY, kind_of_change
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import EncryptionError, RefusedError
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.options import option_problems
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.shown import shown
@@ -104,14 +104,17 @@ class Context:
             settings = settings.merge(more) if more else settings
         sessions = _SESSIONS if COMPANY.size > 1 else self._sessions
         client = make_client(sessions, service, region=region or home, endpoint_url=endpoint_url, config=settings, **kwargs)
-        client.meta.events.register("before-send", _take_turn)
+        client.meta.events.register("before-sign", _take_turn)  # a signature is good for five minutes only
         return client
 
 
 def _take_turn(event_name: str = "", **_unused) -> None:
-    """Called by botocore before each request, as ``before-send.SERVICE.OPERATION``."""
+    """Called by botocore before each request, as ``before-sign.SERVICE.OPERATION``."""
     operation = event_name.rpartition(".")[2]
-    COMPANY.take_turn(changes=not operation.startswith(READS), mark=operation == "AddTagsToResource", interrupts=operation == "ModifyDBInstance")
+    if operation.startswith(READS):
+        COMPANY.take_turn()
+    else:
+        COMPANY.take_turn(**kind_of_change(operation))
 
 
 def aws_failure(error) -> dict:

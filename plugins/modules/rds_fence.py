@@ -63,11 +63,6 @@ fence_id:
   returned: always
   type: str
   sample: f3b1c0ffee12
-source_db_instance_identifier:
-  description: The name under which the source answers now; in check mode still the one before the fence.
-  returned: always
-  type: str
-  sample: old-prod-one
 plan:
   description: The steps that were made, or would be made in check mode, in order.
   returned: always

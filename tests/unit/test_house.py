@@ -355,8 +355,7 @@ def with_included(files) -> set[pathlib.Path]:
             continue
         found.add(file)
         text = file.read_text(encoding="utf-8")
-        # By name, or one of a list of files in quotes that a loop goes through.
-        waiting += [file.parent / name for name in re.findall(r"(?:(?:include|import)_tasks: |')(\w+\.yml)", text)]
+        waiting += [file.parent / name for name in re.findall(r"(?:include|import)_tasks: (\w+\.yml)", text)]
         others = re.findall(r"name: dbre\.rds_encryption\.(\w+)\n\s+tasks_from: (\w+)", text)
         waiting += [TOP / "roles" / role / "tasks" / f"{name}.yml" for role, name in others if role != BASE]
     return found

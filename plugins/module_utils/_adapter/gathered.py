@@ -67,8 +67,8 @@ class Company:
         """
         if self.size < 2:
             return
-        if getattr(self._mine, "taken", False):
-            self._mine.taken = False
+        if changes in self._taken():
+            self._taken().discard(changes)
             return
         while True:
             with self._lock:
@@ -82,6 +82,12 @@ class Company:
             if not yields:
                 return
 
+    def _taken(self) -> set[bool]:
+        """Of which kinds this thread has a turn that it has not used."""
+        if not hasattr(self._mine, "taken"):
+            self._mine.taken = set()
+        return self._mine.taken
+
     def _reserve(self, now: float, changes: bool, mark: bool) -> float:
         begun = self._begun[changes]
         turn = max(now, begun[0] + self._within) if len(begun) == begun.maxlen else now
@@ -90,15 +96,24 @@ class Company:
             self._last_mark = max(turn, self._last_mark)
         return turn
 
-    def take_turn_ahead(self) -> None:
-        """Wait for the turn of the next call of this thread."""
-        self.give_back()
-        self.take_turn()
-        self._mine.taken = self.size > 1
+    def take_turn_ahead(self, *, changes: bool = False, mark: bool = False, interrupts: bool = False) -> None:
+        """Wait for the turn of the next call of this kind of this thread: see ``take_turn``."""
+        self.give_back(changes=changes)
+        self.take_turn(changes=changes, mark=mark, interrupts=interrupts)
+        if self.size > 1:
+            self._taken().add(changes)
 
-    def give_back(self) -> None:
+    def give_back(self, *, changes: bool = False) -> None:
         """The turn that was taken ahead is for no later call, if there was none."""
-        self._mine.taken = False
+        self._taken().discard(changes)
+
+
+def kind_of_change(operation: str) -> dict[str, bool]:
+    """What ``Company.take_turn`` is told of a change.
+
+    :param operation: of AWS, or ``Rename``, which is a ModifyDBInstance.
+    """
+    return dict(changes=True, mark=operation == "AddTagsToResource", interrupts=operation in ("ModifyDBInstance", "Rename"))
 
 
 class _Asked:

@@ -12,10 +12,11 @@ first (AWS: "Renaming a DB instance"), so here every mutating call goes out once
 
 from __future__ import annotations
 
+import contextlib
 import functools
 
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter import rds_read
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.gathered import COMPANY, gathered, remembered
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.gathered import COMPANY, gathered, kind_of_change, remembered
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.errors import CallError, Trouble
 
 try:
@@ -116,6 +117,18 @@ class Rds:
         :raises CallError: whatever goes wrong, sorted.
         """
         return self._send(self._client("rds", CHANGING, region=region), operation, parameters)
+
+    @contextlib.contextmanager
+    def turn(self, action: str):
+        """Wait until a change may be made: what is read from now on is not old when it is. Its turn is for a change that is made in this context.
+
+        :param action: of a step: the name of the AWS operation, or ``Rename``.
+        """
+        COMPANY.take_turn_ahead(**kind_of_change(action))
+        try:
+            yield
+        finally:
+            COMPANY.give_back(changes=True)
 
     @staticmethod
     def _send(client, operation: str, parameters: dict) -> dict:

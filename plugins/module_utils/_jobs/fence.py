@@ -17,7 +17,6 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._jobs.common i
     runner_of,
     working_topology,
 )
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.topology import Topology
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._plan.fence import plan_fence
 
 
@@ -34,13 +33,8 @@ def run(context) -> dict:
     if context.check_mode:
         topology = working_topology(context, rds, name, prefixes)
         fence_id = fresh_fence_id()
-        plan = plan_fence(topology, fence_id, context.clock.utc(), quarantine)
-        return predicted(plan, context, fence_id=topology.fence_id or fence_id, source_db_instance_identifier=_source_of(topology))
+        return predicted(plan_fence(topology, fence_id, context.clock.utc(), quarantine), context, fence_id=topology.fence_id or fence_id)
     runner = runner_of(context, rds)
     last = runner.reconcile(read_and_plan)
     topology = working_topology(context, rds, name, prefixes)
-    return achieved(runner, last, context, fence_id=topology.fence_id, source_db_instance_identifier=_source_of(topology))
-
-
-def _source_of(topology: Topology) -> str:
-    return topology.primary.source_identifier
+    return achieved(runner, last, context, fence_id=topology.fence_id)

@@ -44,7 +44,8 @@ def may_have_served(topology: Topology) -> bool:
 
 
 def built_from(topology: Topology, snapshots: list[dict]) -> datetime | None:
-    """The moment up to which the target holds what the source held, by RDS's clock; None while there is none.
+    """The moment up to which the target holds what the source held: of its snapshot, by RDS's clock, or of its drain, by the controller's; None while
+    there is none.
 
     :param snapshots: ``DBSnapshot`` shapes of the source.
     """

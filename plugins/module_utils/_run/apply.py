@@ -41,6 +41,8 @@ PATIENCE = {
 MAX_ROUNDS = 40
 # What shows their effect is not followed by another state, as it may be with instances: it need not be watched for long.
 WITHOUT_SEQUEL = ("AddTagsToResource", "RemoveTagsFromResource", "CreateDBSnapshot", "CopyDBSnapshot")
+# What has no effect that stays, by which it could be told from what was there before: it is watched for longer.
+WITHOUT_EFFECT = ("RebootDBInstance",)
 HANDLERS = {**OF_INSTANCES, **OF_DEPENDENTS}
 
 
@@ -104,11 +106,12 @@ class Runner:
         for handler in handlers:
             if handler.step.mutates:
                 self._refuse_endless_repetition(handler.step)
-                self._check_still(handler.step)
-                self.progress(handler.step.what)
-                self._patience().read(handler.before)
-                asked_at = self.clock.utc()
-                self._make_call(handler)
+                with self.rds.turn(handler.step.action):
+                    self._check_still(handler.step)
+                    self.progress(handler.step.what)
+                    self._patience().read(handler.before)
+                    asked_at = self.clock.utc()
+                    self._make_call(handler)
                 self.executed.append(handler.step.to_dict())
                 self.made_at.append(asked_at)
         if wait and handlers:
@@ -142,6 +145,8 @@ class Runner:
         limits = self._limits_now()
         if all(step.action in WITHOUT_SEQUEL for step in stage):
             limits = replace(limits, steady_pause=2.0, steady_reads=1 if all(step.agreed for step in stage) else limits.steady_reads)
+        elif any(step.action in WITHOUT_EFFECT for step in stage):
+            limits = replace(limits, steady_pause=5.0)
         usual = max((step.expected for step in stage if step.expected), default=None)
         wait_until(look, clock=self.clock, limits=limits, progress=self.progress, what=what, stand=self._stand, usual=usual)
 

@@ -64,6 +64,26 @@ SNAPSHOT = Step(
 STEPS = {"tag": TAG, "rename": RENAME, "reboot": REBOOT, "modify": MODIFY, "snapshot": SNAPSHOT}
 
 
+def believed_after(bench, step) -> float:
+    """Seconds from the first look at which all was as it stayed to the last."""
+    moments = []
+    instances = bench.runner.rds.instances
+
+    def looked(**keys):
+        moments.append(bench.region.clock.now)
+        return instances(**keys)
+
+    bench.runner.rds.instances = looked
+    bench.perform(step)
+    return moments[-1] - moments[-Limits().steady_reads]
+
+
+def test_a_restart_is_watched_for_longer_than_what_shows_its_effect():
+    assert believed_after(Bench(), REBOOT) == pytest.approx(10)
+    assert believed_after(Bench(), MODIFY) == pytest.approx(6)
+    assert believed_after(Bench(), TAG) == pytest.approx(4)
+
+
 def happened(bench, which):
     region = bench.region
     return {

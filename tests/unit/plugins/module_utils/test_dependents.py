@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import pathlib
 import shlex
@@ -389,6 +390,7 @@ class Proxies:
     """
 
     read_errors = ()
+    turn = contextlib.nullcontext
 
     def __init__(self, *targets: dict, health=("REGISTERING", "AVAILABLE"), reason: str = "", crash: int | None = None, after: bool = False):
         self.targets, self.tags = list(targets), {}
@@ -479,6 +481,7 @@ class Subscription:
     """One event subscription of AWS."""
 
     read_errors = ()
+    turn = contextlib.nullcontext
 
     def __init__(self, *listed: str):
         self.listed = list(listed)

@@ -11,7 +11,7 @@ import threading
 import pytest
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter import gathered as module
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.clock import Clock, on_grid
-from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.gathered import Company, Gathered, Remembering
+from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.gathered import Company, Gathered, Remembering, kind_of_change
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.rds_read import (
     FEW,
     describe_events_of,
@@ -145,7 +145,7 @@ def test_no_outage_begins_while_marks_wait_for_their_turn():
 
 
 def test_the_marks_of_all_go_before_the_first_outage():
-    begun, company = [], Company(Clock(), within=0.4)
+    begun, company = [], Company(Clock(), within=2.0)
     company.size = 3
     marks = [threading.Thread(target=lambda: (company.take_turn(changes=True, mark=True), begun.append("mark"))) for _each in range(2 * Company.CHANGES)]
     for thread in marks:
@@ -170,6 +170,24 @@ def test_a_turn_taken_ahead_is_for_one_call():
     company.give_back()
     company.take_turn()
     assert clock.now == pytest.approx(1010), "a turn of its own, which 45 calls of ten seconds leave room for"
+
+
+def test_a_turn_for_a_change_is_for_no_read():
+    clock = FakeClock()
+    company = Company(clock)
+    company.grow(3, 20.0)
+    rename = kind_of_change("Rename")
+    company.take_turn_ahead(**rename)
+    for _each in range(Company.READS):
+        company.take_turn()
+    for _each in range(Company.CHANGES):
+        company.take_turn(**rename)
+    assert clock.now == 1000, "the first of them had its turn"
+    company.take_turn_ahead(**rename)
+    company.give_back(changes=True)
+    assert clock.now == pytest.approx(1010)
+    company.take_turn(**kind_of_change("RebootDBInstance"))
+    assert kind_of_change("ModifyDBInstance") == rename != kind_of_change("RebootDBInstance") != kind_of_change("AddTagsToResource")
 
 
 def test_who_asks_while_the_first_waits_for_his_turn_shares_his_call():
