@@ -22,10 +22,10 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter.clock
 class Company:
     """How many hosts this process works for at the moment; shared by all adapters of the process.
 
-    A few calls go at once, as gates make them; many keep to a pace, on average less than RDS begins to throttle. Changes have a pace of their
-    own: an outage lasts as long as they do, and must not wait for who only looks. And no outage begins while marks wait for their turn, which
-    are made before it, nor right after one, which another of the same host may follow: else the hosts whose marks come last would prolong the
-    outage of the first.
+    A few calls go at once, as gates make them; many keep to a pace. RDS does not document at which it throttles; who is throttled asks again,
+    later and later. Changes have a pace of their own: an outage lasts as long as they do, and must not wait for who only looks. And no outage
+    begins while marks wait for their turn, which are made before it, nor right after one, which another of the same host may follow: else the
+    hosts whose marks come last would prolong the outage of the first.
 
     :param gather: seconds for which the first who asks waits for others, while there are any.
     :param within: seconds in which no more than ``READS`` reads and ``CHANGES`` changes begin, while there are others.

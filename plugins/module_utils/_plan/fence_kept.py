@@ -28,7 +28,7 @@ from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.names i
 )
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._model.topology import ROLE_SNAPSHOT, Topology
 
-# How far to look back for the events, from what many hosts can read in one call to all that RDS keeps.
+# How far to look back for the events, from what many hosts can read together (LATELY_MINUTES, _adapter/rds.py) to all that RDS keeps.
 LOOK_BACK_MINUTES = (180, 24 * 60, 14 * 24 * 60)
 # The event of the fence's own restart may bear a time a little after the restart; two renames by hand take minutes.
 _MARGIN = timedelta(seconds=60)

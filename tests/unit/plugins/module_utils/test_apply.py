@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 
 import pytest
@@ -82,6 +83,24 @@ def test_a_restart_is_watched_for_longer_than_what_shows_its_effect():
     assert believed_after(Bench(), REBOOT) == pytest.approx(10)
     assert believed_after(Bench(), MODIFY) == pytest.approx(6)
     assert believed_after(Bench(), TAG) == pytest.approx(4)
+
+
+def test_what_a_change_rests_on_is_read_when_its_turn_has_come(monkeypatch):
+    bench, order = Bench(), []
+    rds = bench.runner.rds
+
+    @contextlib.contextmanager
+    def turn(action):
+        order.append(f"turn of {action}")
+        yield
+        order.append("end of it")
+
+    monkeypatch.setattr(rds, "turn", turn, raising=True)
+    for name in ("all_instances", "call"):
+        done = getattr(rds, name)
+        monkeypatch.setattr(rds, name, lambda *given, n=name, d=done, **more: (order.append(n), d(*given, **more))[1])
+    bench.perform(RENAME)
+    assert order == ["turn of Rename", "all_instances", "call", "end of it"]
 
 
 def happened(bench, which):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import types
 
 import pytest
+from botocore.awsrequest import AWSResponse
 
 from ansible_collections.dbre.rds_encryption.plugins.module_utils import _entry
 from ansible_collections.dbre.rds_encryption.plugins.module_utils._adapter import aws_session
@@ -65,3 +66,29 @@ def test_what_no_client_can_be_made_of_is_said_in_words(monkeypatch, tmp_path, p
     with pytest.raises(EncryptionError, match=words) as failure:
         context(**{"region": None, **params}).client("rds")
     assert "Next:" in str(failure.value)
+
+
+@pytest.mark.parametrize("method, kind", [
+    ("describe_db_instances", {}),
+    ("modify_db_instance", {"changes": True, "mark": False, "interrupts": True}),
+    ("reboot_db_instance", {"changes": True, "mark": False, "interrupts": False}),
+    ("add_tags_to_resource", {"changes": True, "mark": True, "interrupts": False}),
+])
+def test_each_request_waits_for_its_turn_before_it_is_signed(monkeypatch, method, kind):
+    """A signature is good for five minutes, and the turn of a change may come later."""
+    order = []
+    monkeypatch.setattr(_entry.COMPANY, "take_turn", lambda **given: order.append(given))
+    client = context().client("rds")
+
+    def sent(request, **_unused):
+        empty = b"<a/>"
+        return AWSResponse(request.url, 200, {}, types.SimpleNamespace(read=lambda: empty, stream=lambda **_: iter([empty])))
+
+    sign = client._request_signer.get_auth_instance
+    monkeypatch.setattr(client._request_signer, "get_auth_instance", lambda *given, **more: (order.append("signed"), sign(*given, **more))[1])
+    client.meta.events.register("before-send", sent)
+    parser = types.SimpleNamespace(parse=lambda *_: {"ResponseMetadata": {}})
+    monkeypatch.setattr(client._endpoint._response_parser_factory, "create_parser", lambda _protocol: parser)
+    arguments = {"ResourceName": "r", "Tags": []} if "tags" in method else {} if method.startswith("describe") else {"DBInstanceIdentifier": "x"}
+    getattr(client, method)(**arguments)
+    assert order == [kind, "signed"]
